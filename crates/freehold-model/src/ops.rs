@@ -1,0 +1,128 @@
+//! The operations a decoder is made of. [`crate::cpu::Cpu`] is ours; [`crate::candle_ops::Candle`] is the oracle, has
+//! gradients, and is the way to other devices.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+
+/// A frozen weight matrix `[rows, cols]` = `[out, in]`, expanded to f32 and shared between backends.
+#[derive(Clone)]
+pub struct Panel {
+    pub data: Arc<Vec<f32>>,
+    pub rows: usize,
+    pub cols: usize,
+}
+
+/// A low-rank update `scale · B·A` of one linear layer (Hu et al., 2021): `a` is `[rank, in]`, `b` is `[out, rank]`.
+#[derive(Clone)]
+pub struct Lora<T> {
+    pub a: T,
+    pub b: T,
+    pub scale: f32,
+    pub rank: usize,
+}
+
+/// `y = x·Wᵀ + bias + scale · (x·Aᵀ)·Bᵀ`
+#[derive(Clone)]
+pub struct Linear<T> {
+    pub weight: Panel,
+    pub bias: Option<T>,
+    pub lora: Option<Lora<T>>,
+}
+
+/// Rows of a batch that belong to one sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// First row in the batch, and how many.
+    pub first: usize,
+    pub rows: usize,
+    /// Position of the first row in its sequence; earlier positions are in the cache.
+    pub position: usize,
+    /// Which cache belongs to it.
+    pub cache: usize,
+}
+
+/// How the rows of a batch divide into sequences: no padding, lengths as they come.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    pub spans: Vec<Span>,
+    /// Position of every row.
+    pub positions: Vec<usize>,
+}
+
+impl Layout {
+    /// Adds `rows` rows that continue a sequence at `position`.
+    pub fn push(&mut self, rows: usize, position: usize, cache: usize) {
+        self.spans.push(Span { first: self.positions.len(), rows, position, cache });
+        self.positions.extend(position..position + rows);
+    }
+
+    pub fn rows(&self) -> usize {
+        self.positions.len()
+    }
+}
+
+/// Head counts and sizes of an attention layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    pub query: usize,
+    pub kv: usize,
+    pub dim: usize,
+}
+
+pub trait Ops {
+    /// A `[rows, cols]` matrix or a vector.
+    type Tensor: Clone;
+    /// Keys and values of one sequence, over all layers.
+    type Cache;
+
+    /// From row-major values.
+    fn tensor(&self, data: Vec<f32>, rows: usize, cols: usize) -> Result<Self::Tensor>;
+    fn values(&self, x: &Self::Tensor) -> Result<Vec<f32>>;
+    fn linear(&self, x: &Self::Tensor, w: &Linear<Self::Tensor>) -> Result<Self::Tensor>;
+    /// `x / sqrt(mean(x²) + eps) · weight`, row by row.
+    fn rms_norm(&self, x: &Self::Tensor, weight: &Self::Tensor, eps: f32) -> Result<Self::Tensor>;
+    /// Rotary position embedding over halves of each head (Su et al., 2021; the layout of the Hugging Face checkpoints).
+    fn rope(&self, x: &Self::Tensor, heads: usize, base: f32, layout: &Layout) -> Result<Self::Tensor>;
+    /// Causal grouped-query attention of every span over its cache and itself; keys and values join the cache.
+    fn attention(
+        &self,
+        qkv: [&Self::Tensor; 3],
+        heads: Heads,
+        layer: usize,
+        layout: &Layout,
+        caches: &mut [Self::Cache],
+    ) -> Result<Self::Tensor>;
+    /// `silu(gate) · up`
+    fn silu_mul(&self, gate: &Self::Tensor, up: &Self::Tensor) -> Result<Self::Tensor>;
+    fn add(&self, a: &Self::Tensor, b: &Self::Tensor) -> Result<Self::Tensor>;
+    /// Some rows of a matrix.
+    fn select(&self, x: &Self::Tensor, rows: &[usize]) -> Result<Self::Tensor>;
+}
+
+/// Cosines and sines of the rotation at one position: `dim / 2` each.
+pub(crate) fn rotation(position: usize, dim: usize, base: f32) -> (Vec<f32>, Vec<f32>) {
+    (0..dim / 2)
+        .map(|i| {
+            let angle = position as f64 / f64::from(base).powf(2.0 * i as f64 / dim as f64);
+            (angle.cos() as f32, angle.sin() as f32)
+        })
+        .unzip()
+}
+
+/// Rotates every head of every row; `sign` is −1 for the inverse (the gradient).
+pub(crate) fn rotate(x: &mut [f32], cols: usize, heads: usize, base: f32, positions: &[usize], sign: f32) {
+    use rayon::prelude::*;
+    let dim = cols / heads;
+    x.par_chunks_mut(cols).zip(positions).for_each(|(row, &p)| {
+        let (cos, sin) = rotation(p, dim, base);
+        for head in row.chunks_mut(dim) {
+            let (lo, hi) = head.split_at_mut(dim / 2);
+            for i in 0..dim / 2 {
+                let (a, b) = (lo[i], hi[i]);
+                lo[i] = a * cos[i] - sign * b * sin[i];
+                hi[i] = b * cos[i] + sign * a * sin[i];
+            }
+        }
+    });
+}
