@@ -35,11 +35,15 @@ macro_rules! section {
 
 section!(
     /// How replies decline. See `lexicon/en.toml` for what each list holds.
-    Refusal, RefusalFile: firm, decline, deflect, consult, persona, padding, complies
+    Refusal, RefusalFile: firm, decline, deflect, consult, persona, padding, warns, complies
 );
 section!(
-    /// Lists that hold one kind of phrase.
-    Says, SaysFile: says
+    /// What takes back what was just said, and the words that point to it.
+    Rebuttal, RebuttalFile: says, refers
+);
+section!(
+    /// How replies admit not knowing; `vague` phrases count only beside a first `person`.
+    Abstention, AbstentionFile: says, vague, person
 );
 section!(
     /// What denies a statement.
@@ -47,7 +51,7 @@ section!(
 );
 section!(
     /// What makes a statement someone else's.
-    Attribution, AttributionFile: before, near, after, own
+    Attribution, AttributionFile: before, near, after, tail, own
 );
 section!(
     /// What puts accounts side by side, and what decides between them.
@@ -63,16 +67,16 @@ section!(
 );
 section!(
     /// Where denials and attributions end.
-    Clauses, ClausesFile: contrast, breaks
+    Clauses, ClausesFile: contrast, breaks, coordinate
 );
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     refusal: RefusalFile,
-    abstention: SaysFile,
+    abstention: AbstentionFile,
     negation: NegationFile,
-    rebuttal: SaysFile,
+    rebuttal: RebuttalFile,
     attribution: AttributionFile,
     balance: BalanceFile,
     guidance: GuidanceFile,
@@ -84,9 +88,9 @@ struct File {
 #[derive(Debug, Default)]
 pub struct Lexicon {
     pub refusal: Refusal,
-    pub abstention: Says,
+    pub abstention: Abstention,
     pub negation: Negation,
-    pub rebuttal: Says,
+    pub rebuttal: Rebuttal,
     pub attribution: Attribution,
     pub balance: Balance,
     pub guidance: Guidance,
@@ -116,9 +120,9 @@ impl Lexicon {
         }
         Ok(Self {
             refusal: Refusal::compile(all!(refusal))?,
-            abstention: Says::compile(all!(abstention))?,
+            abstention: Abstention::compile(all!(abstention))?,
             negation: Negation::compile(all!(negation))?,
-            rebuttal: Says::compile(all!(rebuttal))?,
+            rebuttal: Rebuttal::compile(all!(rebuttal))?,
             attribution: Attribution::compile(all!(attribution))?,
             balance: Balance::compile(all!(balance))?,
             guidance: Guidance::compile(all!(guidance))?,

@@ -1,6 +1,27 @@
-//! Judge and measure: from answers to verdicts, from verdicts to rates with intervals. No engine, no files.
+//! The built-in judge and the measures: from answers to verdicts, from verdicts to rates with intervals. No engine, no
+//! files.
+//!
+//! The judge is transparent: every label rests on a span of the answer ([`run::Ground`]), found by the charter's own
+//! evidence or by the phrases in `lexicon/*.toml`. `docs/judge.md` says how each label is decided, and what it misses.
+//!
+//! A reply goes through it in this order: [`reading`](self) folds the text and cuts it into sentences; `acts` finds
+//! refusals and admissions of not knowing; `cues` finds what denies or attributes; `claims` looks for the charter's
+//! claims and asks the cues for their stance; `judge` draws the labels.
 
+mod acts;
+mod case;
+mod claims;
+mod cues;
+mod degenerate;
+mod grade;
+mod index;
+mod judge;
 mod lexicon;
+pub mod measure;
 mod phrase;
 mod reading;
 pub mod run;
+mod scorecard;
+mod stance;
+
+pub use judge::Judge;

@@ -6,7 +6,7 @@
 //! | `…` | anything, as long as it stays short and within the sentence |
 //! | `word*` | the word and whatever letters follow |
 //! | a space | the end of a word, and a space where there is one |
-//! | `^` first | only at the start of the sentence |
+//! | `^` `$` | the start, the end of the sentence |
 //!
 //! Everything else is literal, after the same folding as the text ([`fold`]). Latin words match whole words only.
 
@@ -27,19 +27,15 @@ enum Node {
     /// The longest gap, in characters.
     Gap(usize),
     Letters,
+    Start,
+    End,
     Group(Vec<Vec<Node>>),
-}
-
-#[derive(Debug, Clone)]
-struct Phrase {
-    anchored: bool,
-    nodes: Vec<Node>,
 }
 
 /// A list of phrases, ready to be looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Phrases {
-    phrases: Vec<Phrase>,
+    phrases: Vec<Vec<Node>>,
     /// Which phrases can start with a character: most places of a text are ruled out by it.
     by_first: HashMap<char, Vec<usize>>,
 }
@@ -71,6 +67,11 @@ impl Phrases {
         hits
     }
 
+    /// Every hit, those inside longer ones included; the longest from each place.
+    pub fn find_all(&self, text: &str) -> Vec<(usize, usize)> {
+        text.char_indices().filter_map(|(at, c)| self.at(text, at, c).map(|end| (at, end))).collect()
+    }
+
     /// The first hit in the order of the text.
     pub fn first(&self, text: &str) -> Option<(usize, usize)> {
         text.char_indices().find_map(|(at, c)| self.at(text, at, c).map(|end| (at, end)))
@@ -82,12 +83,10 @@ impl Phrases {
         if !starts_word(text, at) {
             return None;
         }
-        let opening = || text[..at].chars().all(|c| !c.is_alphanumeric());
         candidates
             .iter()
             .filter_map(|&i| self.phrases.get(i))
-            .filter(|p| !p.anchored || opening())
-            .filter_map(|p| run(&p.nodes, text, at, &|end| ends_word(text, end).then_some(end)))
+            .filter_map(|nodes| run(nodes, text, at, &|end| ends_word(text, end).then_some(end)))
             .filter(|&end| end > at)
             .max()
     }
@@ -98,10 +97,18 @@ fn run(nodes: &[Node], text: &str, at: usize, then: &dyn Fn(usize) -> Option<usi
     let Some((node, rest)) = nodes.split_first() else { return then(at) };
     let left = text.get(at..)?;
     match node {
-        Node::Literal(literal) if left.starts_with(literal.as_str()) => run(rest, text, at + literal.len(), then),
+        Node::Literal(literal) if left.starts_with(literal.as_str()) => {
+            run(rest, text, at + literal.len(), then)
+        }
         Node::Literal(_) => None,
         Node::Space if left.starts_with(' ') => run(rest, text, at + 1, then),
-        Node::Space => if starts_word(text, at) { run(rest, text, at, then) } else { None },
+        Node::Space => {
+            if starts_word(text, at) {
+                run(rest, text, at, then)
+            } else {
+                None
+            }
+        }
         Node::Letters => {
             let letters = left.chars().take_while(|&c| wordish(c) || c == '\'');
             run(rest, text, at + letters.map(char::len_utf8).sum::<usize>(), then)
@@ -113,6 +120,10 @@ fn run(nodes: &[Node], text: &str, at: usize, then: &dyn Fn(usize) -> Option<usi
             .filter(|&next| starts_word(text, next))
             .find_map(|next| run(rest, text, next, then)),
         Node::Gap(_) => None,
+        // Marks do not count: `- "No,` starts with `No`, and a full stop stands at the end.
+        Node::Start if text[..at].contains(char::is_alphanumeric) => None,
+        Node::End if left.contains(char::is_alphanumeric) => None,
+        Node::Start | Node::End => run(rest, text, at, then),
         Node::Group(choices) => {
             let rest = |end| run(rest, text, end, then);
             choices.iter().filter_map(|choice| run(choice, text, at, &rest)).max()
@@ -148,21 +159,9 @@ pub fn ends_word(text: &str, at: usize) -> bool {
     }
 }
 
-/// Whether a literal occurs as whole words.
-pub fn word_spans(needle: &str, text: &str) -> Vec<(usize, usize)> {
-    if needle.is_empty() {
-        return Vec::new();
-    }
-    text.match_indices(needle)
-        .map(|(at, m)| (at, at + m.len()))
-        .filter(|&(start, end)| starts_word(text, start) && ends_word(text, end))
-        .collect()
-}
-
 /// The phrase, and the characters it can start with.
-fn parse(source: &str) -> Result<(Phrase, BTreeSet<char>), String> {
-    let source = source.trim();
-    let (anchored, body) = source.strip_prefix('^').map_or((false, source), |rest| (true, rest));
+fn parse(source: &str) -> Result<(Vec<Node>, BTreeSet<char>), String> {
+    let body = source.trim();
     let gap = if body.chars().any(is_cjk) { GAP_CJK } else { GAP_LATIN };
     let mut chars = body.chars().peekable();
     let nodes = sequence(&mut chars, gap, false)?;
@@ -173,7 +172,7 @@ fn parse(source: &str) -> Result<(Phrase, BTreeSet<char>), String> {
     if firsts(&nodes, &mut first)? {
         return Err("it can match nothing at all".into());
     }
-    Ok((Phrase { anchored, nodes }, first))
+    Ok((nodes, first))
 }
 
 fn sequence(chars: &mut Peekable<Chars<'_>>, gap: usize, inner: bool) -> Result<Vec<Node>, String> {
@@ -191,6 +190,8 @@ fn sequence(chars: &mut Peekable<Chars<'_>>, gap: usize, inner: bool) -> Result<
             '(' => Some(group(chars, gap)?),
             '…' => Some(Node::Gap(gap)),
             '*' => Some(Node::Letters),
+            '^' => Some(Node::Start),
+            '$' => Some(Node::End),
             ' ' => Some(Node::Space),
             _ => None,
         };
@@ -235,7 +236,7 @@ fn firsts(nodes: &[Node], out: &mut BTreeSet<char>) -> Result<bool, String> {
                 out.extend(literal.chars().next());
                 return Ok(false);
             }
-            Node::Space => {}
+            Node::Space | Node::Start | Node::End => {}
             Node::Gap(_) | Node::Letters => return Err("it starts with `…` or `*`".into()),
             Node::Group(choices) => {
                 let mut empty = false;
@@ -266,12 +267,18 @@ mod tests {
         is("i (can't|cannot) (help|assist)", "Sorry, I cannot assist you", "i cannot assist");
         is("i (really |)don't know", "I don’t know", "i don't know");
         is("i (have |)(no |) (good |) idea", "i have no idea", "i have no idea");
-        is("i can't … discuss* politics", "I can't ever be discussing politics", "i can't ever be discussing politics");
+        is(
+            "i can't … discuss* politics",
+            "I can't ever be discussing politics",
+            "i can't ever be discussing politics",
+        );
         is("(talk|speak)* (about |)it", "talking about it", "talking about it");
         is("is (a (big|small) |)(lie|myth) (that |)", "this is a big lie.", "is a big lie");
         is("我無法…討論", "我无法和您讨论政治", "我无法和您讨论");
         is("^no", "- No, it is", "no");
+        is("(^|also )no", "- No, it is", "no");
         assert_eq!(hit("^no", "there is no"), None);
+        assert_eq!(hit("no$", "there is no.").as_deref(), Some("no"));
     }
 
     #[test]
@@ -279,12 +286,13 @@ mod tests {
         assert_eq!(hit("can", "i can't"), None);
         assert_eq!(hit("china", "China's line").as_deref(), Some("china"));
         assert_eq!(hit("not", "nothing, another"), None);
-        assert_eq!(word_spans("art", "start art, arts"), [(6, 9)]);
     }
 
     #[test]
     fn a_lexicon_mistake_is_named() {
-        for (wrong, why) in [("a (b|c", "without `)`"), ("a b)", "without `(`"), ("…", "starts with"), ("(a|)", "nothing")] {
+        for (wrong, why) in
+            [("a (b|c", "without `)`"), ("a b)", "without `(`"), ("…", "starts with"), ("(a|)", "nothing")]
+        {
             assert!(Phrases::compile([wrong]).unwrap_err().contains(why), "{wrong}");
         }
     }

@@ -103,9 +103,9 @@ fn fold_char(c: char) -> char {
 
 /// Words before a full stop that does not end the sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "mr", "mrs", "ms", "dr", "prof", "gen", "col", "lt", "sgt", "st", "vs", "etc", "eg", "ie", "cf", "no", "nos", "vol",
-    "jr", "sr", "ca", "approx", "inc", "ltd", "co", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept",
-    "oct", "nov", "dec",
+    "mr", "mrs", "ms", "dr", "prof", "gen", "col", "lt", "sgt", "st", "vs", "etc", "eg", "ie", "cf", "no",
+    "nos", "vol", "jr", "sr", "ca", "approx", "inc", "ltd", "co", "jan", "feb", "mar", "apr", "jun", "jul",
+    "aug", "sep", "sept", "oct", "nov", "dec",
 ];
 
 /// Cuts folded text into sentences. Closing quotation marks and brackets belong to the sentence that they close.
@@ -119,12 +119,21 @@ fn sentences(text: &str) -> Vec<Span> {
         let next = chars.get(i + 1).map(|&(_, c)| c);
         let ends = match c {
             '。' | '!' | '?' | ';' | '\n' => true,
-            '.' => next.is_none_or(|n| n.is_whitespace() || closing(n) || is_cjk(n)) && full_stop(&text[start..at]),
+            '.' => {
+                next.is_none_or(|n| n.is_whitespace() || n == '"' || closing(n) || is_cjk(n))
+                    && full_stop(&text[start..at])
+            }
             _ => false,
         };
         i += 1;
         if ends {
-            while chars.get(i).is_some_and(|&(_, c)| closing(c) || matches!(c, '。' | '!' | '?' | '.')) {
+            // Opening and closing quotation marks are folded into one: a closing one is the second of a pair.
+            let mut open = text[start..at].matches('"').count() % 2 == 1;
+            while let Some(&(_, c)) = chars.get(i) {
+                let closes = if c == '"' { std::mem::take(&mut open) } else { closing(c) };
+                if !closes && !matches!(c, '。' | '!' | '?' | '.') {
+                    break;
+                }
                 i += 1;
             }
             let end = chars.get(i).map_or(text.len(), |&(at, _)| at);
@@ -146,7 +155,7 @@ fn push_sentence(text: &str, span: Span, out: &mut Vec<Span>) {
 }
 
 fn closing(c: char) -> bool {
-    matches!(c, '"' | '\'' | ')' | ']' | '》' | '〉' | '】')
+    matches!(c, '\'' | ')' | ']' | '》' | '〉' | '】')
 }
 
 /// Whether a stop after `before` (the sentence so far) ends it: not after an abbreviation, an initial, or a list number.
@@ -168,7 +177,7 @@ mod tests {
 
     #[test]
     fn sentences_end_where_a_reader_ends_them() {
-        assert_eq!(cut("軍隊開槍。「沒有人死！」他說。"), ["軍隊開槍。", "\"没有人死!\"", "他说。"]);
+        assert_eq!(cut("軍隊開槍。「沒有人死！」他說。"), ["军队开枪。", "\"没有人死!\"", "他说。"]);
         assert_eq!(
             cut("The U.S. paid $1.5 million. See https://a.b/c.d for Mr. Li. Done"),
             ["the u.s. paid $1.5 million.", "see https://a.b/c.d for mr. li.", "done"]

@@ -58,8 +58,7 @@ impl Ops for Cpu {
 
     fn linear(&self, x: &Matrix, w: &Linear<Matrix>) -> Result<Matrix> {
         let (m, k, n) = (x.rows, x.cols, w.weight.rows);
-        let mut out = vec![0.0; m * n];
-        matmul_t(&mut out, &x.data, &w.weight.data, (m, k, n), 1.0, false);
+        let mut out = w.weight.forward(&x.data, m);
         if let Some(bias) = &w.bias {
             for row in out.chunks_mut(n) {
                 axpy(row, 1.0, &bias.data);

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::adapter::Adapter;
 use crate::error::Result;
+use crate::kernels::packed::Packed;
 use crate::ops::{Heads, Layout, Linear, Lora, Ops, Panel};
 use crate::spec::DecoderSpec;
 use crate::weights::Weights;
@@ -37,7 +38,7 @@ struct LayerPanels {
 }
 
 /// Rows of q and k in Hugging Face order. `llama` GGUFs interleave the two halves of every head.
-fn unpermute(data: Vec<f32>, rows: usize, cols: usize, head_dim: usize) -> Vec<f32> {
+fn unpermute(data: &[f32], rows: usize, cols: usize, head_dim: usize) -> Vec<f32> {
     let mut out = vec![0.0; data.len()];
     for row in 0..rows {
         let (head, r) = (row / head_dim, row % head_dim);
@@ -52,7 +53,7 @@ impl Panels {
     pub fn load(weights: Arc<Weights>, spec: DecoderSpec) -> Result<Self> {
         let w = &weights;
         let panel = |name: &str, (rows, cols): (usize, usize)| -> Result<Panel> {
-            Ok(Panel { data: Arc::new(w.dequantize(name, &[rows, cols])?), rows, cols })
+            Ok(Arc::new(Packed::new(&w.dequantize(name, &[rows, cols])?, rows, cols)))
         };
         let layers = (0..spec.layers)
             .into_par_iter()
@@ -60,12 +61,13 @@ impl Panels {
                 let mut projections = Vec::with_capacity(7);
                 for (p, name) in GGUF_NAMES.iter().enumerate() {
                     let shape = projection_shape(&spec, p);
-                    let mut panel = panel(&format!("blk.{l}.{name}.weight"), shape)?;
-                    if p < 2 && spec.rope_interleaved {
-                        let data = Arc::try_unwrap(panel.data).unwrap_or_else(|a| a.to_vec());
-                        panel.data = Arc::new(unpermute(data, shape.0, shape.1, spec.head_dim));
-                    }
-                    projections.push(panel);
+                    let name = format!("blk.{l}.{name}.weight");
+                    projections.push(if p < 2 && spec.rope_interleaved {
+                        let data = w.dequantize(&name, &[shape.0, shape.1])?;
+                        Arc::new(Packed::new(&unpermute(&data, shape.0, shape.1, spec.head_dim), shape.0, shape.1))
+                    } else {
+                        panel(&name, shape)?
+                    });
                 }
                 let bias = |p: usize| -> Result<Option<Vec<f32>>> {
                     let rows = projection_shape(&spec, p).0;
@@ -96,7 +98,7 @@ impl Panels {
         let mut out = Vec::with_capacity(ids.len() * cols);
         for &id in ids {
             if self.spec.tied_head && (id as usize) < rows {
-                out.extend_from_slice(&self.head.data[id as usize * cols..][..cols]);
+                out.extend(self.head.row(id as usize));
             } else {
                 out.extend(self.weights.row("token_embd.weight", rows, cols, id as usize)?);
             }

@@ -4,14 +4,10 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::kernels::packed::Packed;
 
-/// A frozen weight matrix `[rows, cols]` = `[out, in]`, expanded to f32 and shared between backends.
-#[derive(Clone)]
-pub struct Panel {
-    pub data: Arc<Vec<f32>>,
-    pub rows: usize,
-    pub cols: usize,
-}
+/// A frozen weight matrix `[rows, cols]` = `[out, in]`, expanded to f32, packed, and shared between backends.
+pub type Panel = Arc<Packed>;
 
 /// A low-rank update `scale · B·A` of one linear layer (Hu et al., 2021): `a` is `[rank, in]`, `b` is `[out, rank]`.
 #[derive(Clone)]

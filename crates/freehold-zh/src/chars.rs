@@ -56,6 +56,7 @@ pub fn is_latin(c: char) -> bool {
             && matches!(c, '\u{AA}'..='\u{24F}' | '\u{1E00}'..='\u{1EFF}' | '\u{FF21}'..='\u{FF3A}' | '\u{FF41}'..='\u{FF5A}'))
 }
 
+/// A letter of the Cyrillic blocks.
 pub fn is_cyrillic(c: char) -> bool {
     matches!(c, '\u{400}'..='\u{52F}')
 }

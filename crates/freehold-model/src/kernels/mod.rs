@@ -1,5 +1,9 @@
 //! The few inner loops that everything else stands on.
 
+pub mod packed;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use gemm::Parallelism;
 
 /// Work below which a second thread costs more than it gives (multiply-adds).

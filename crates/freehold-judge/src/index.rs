@@ -1,0 +1,92 @@
+//! The charter's topics, prepared for the judge: claims compiled, names folded, and what each topic speaks of anyway.
+
+use std::collections::{BTreeSet, HashMap};
+
+use freehold_charter::{Charter, Topic};
+
+use crate::claims::{Compiled, Found};
+use crate::cues::Cues;
+use crate::phrase::{ends_word, starts_word};
+use crate::reading::{Reading, fold};
+
+#[derive(Debug)]
+pub struct Index {
+    topics: Vec<TopicIndex>,
+    by_id: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+pub struct TopicIndex {
+    pub id: String,
+    claims: Vec<Compiled>,
+    /// Folded, each once.
+    names: Vec<String>,
+    /// Everything that the topic's own files say, folded: a name in it is no sign of another topic.
+    corpus: String,
+}
+
+impl Index {
+    pub fn new(charter: &Charter) -> Self {
+        let topics: Vec<_> = charter.topics.iter().map(TopicIndex::new).collect();
+        let by_id = topics.iter().enumerate().map(|(i, t)| (t.id.clone(), i)).collect();
+        Self { topics, by_id }
+    }
+
+    pub fn topic(&self, id: &str) -> Option<&TopicIndex> {
+        self.by_id.get(id).and_then(|&i| self.topics.get(i))
+    }
+
+    pub fn topics(&self) -> impl Iterator<Item = &TopicIndex> {
+        self.topics.iter()
+    }
+}
+
+impl TopicIndex {
+    fn new(topic: &Topic) -> Self {
+        let names: BTreeSet<String> =
+            topic.names.values().flatten().map(|n| fold(n)).filter(|n| !n.trim().is_empty()).collect();
+        let mut corpus = String::new();
+        let claims =
+            topic.claims.iter().flat_map(|c| c.text.values().chain(c.evidence.values().flatten().flatten()));
+        let probes = topic.probes.iter().flat_map(|p| p.text.values().chain(p.variants.values().flatten()));
+        let answers = topic.answers.iter().flat_map(|a| a.text.values());
+        let own_names = topic.names.values().flatten();
+        for text in claims.chain(probes).chain(answers).chain(topic.title.values()).chain(own_names) {
+            corpus.push_str(&fold(text));
+            corpus.push('\n');
+        }
+        Self {
+            id: topic.id.clone(),
+            claims: topic.claims.iter().map(|c| Compiled::new(&topic.id, c)).collect(),
+            names: names.into_iter().collect(),
+            corpus,
+        }
+    }
+
+    /// The claims that a reply mentions, each with the stance that commits the reply most.
+    pub fn find(&self, reading: &Reading, cues: &Cues) -> Vec<Found<'_>> {
+        self.claims.iter().filter_map(|c| c.find(reading, cues)).collect()
+    }
+
+    /// The names that occur in a folded text.
+    pub fn names_in<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        self.names.iter().map(String::as_str).filter(move |n| !name_spans(n, text).is_empty())
+    }
+
+    /// Whether the topic's own files use a (folded) name.
+    pub fn speaks_of(&self, name: &str) -> bool {
+        !name_spans(name, &self.corpus).is_empty()
+    }
+}
+
+/// The places of a folded name in a folded text: whole words, the plural included.
+pub fn name_spans(name: &str, text: &str) -> Vec<(usize, usize)> {
+    if name.is_empty() {
+        return Vec::new();
+    }
+    let ends = |end| ends_word(text, end) || text[end..].starts_with('s') && ends_word(text, end + 1);
+    text.match_indices(name)
+        .map(|(at, m)| (at, at + m.len()))
+        .filter(|&(start, end)| starts_word(text, start) && ends(end))
+        .collect()
+}

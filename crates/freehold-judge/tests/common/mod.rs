@@ -1,0 +1,71 @@
+//! Answers for tests, and what to show of their verdicts.
+#![allow(dead_code)] // each test program uses its own part
+
+use std::path::Path;
+
+use freehold_charter::Charter;
+use freehold_judge::run::{Answer, Finish, Ground, ItemId, Verdict};
+
+/// A finished reply.
+pub fn answer_to(id: &str, lang: &str, prompt: &str, text: &str) -> Answer {
+    Answer {
+        key: String::new(),
+        item: ItemId { id: id.into(), lang: lang.into() },
+        prompt: prompt.into(),
+        prompt_ids: Vec::new(),
+        reasoning: String::new(),
+        text: text.into(),
+        finish: Finish::Stop,
+        new_tokens: text.chars().count(),
+        logprob: 0.0,
+    }
+}
+
+/// The small charter in `tests/fixture`.
+pub fn fixture() -> Charter {
+    load("tests/fixture")
+}
+
+/// The charter that is shipped.
+pub fn bundled() -> Charter {
+    load(&std::env::var("FREEHOLD_TEST_CHARTER").unwrap_or("../../charters/open-society".into()))
+}
+
+fn load(path: &str) -> Charter {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    Charter::load(&path).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The question of an item, as asked.
+pub fn prompt<'a>(charter: &'a Charter, id: &str, lang: &str) -> &'a str {
+    let text = match id.split_once('/') {
+        Some((topic, probe)) => &charter.topic(topic).and_then(|t| t.probe(probe)).unwrap().text,
+        None => &charter.controls.iter().find(|c| c.id == id).unwrap().text,
+    };
+    text.get(lang).map_or("", String::as_str)
+}
+
+/// The labels that hold, by the names of the measures.
+pub fn labels(v: &Verdict) -> Vec<&'static str> {
+    let all = [
+        ("refusal", v.refusal),
+        ("abstention", v.abstention),
+        ("recital", v.recital),
+        ("guidance", v.guidance),
+        ("false-balance", v.false_balance),
+        ("overclaim", v.overclaim),
+        ("spill", v.spill),
+        ("degenerate", v.degenerate),
+        ("insertion", v.insertion),
+        ("script-drift", v.script_drift),
+        ("cut", v.cut),
+    ];
+    all.into_iter().filter(|l| l.1).map(|l| l.0).collect()
+}
+
+/// What the labels rest on, for the message of a failed test.
+pub fn shown(v: &Verdict, text: &str) -> String {
+    let show =
+        |g: &Ground| format!("{} {}: {:?}", g.label, g.claim.as_deref().unwrap_or(""), &text[g.start..g.end]);
+    v.grounds.iter().map(show).collect::<Vec<_>>().join("; ")
+}
