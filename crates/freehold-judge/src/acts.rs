@@ -55,7 +55,7 @@ impl Replies {
         let sentences: Vec<Acts> =
             reading.sentences.iter().map(|span| Acts::new(reading, span, lexicon)).collect();
         let total = sentences.iter().map(|s| s.weight).sum();
-        Self { sentences, total, instructs: instructs(&reading.text) }
+        Self { sentences, total, instructs: instructs(reading, lexicon) }
     }
 
     /// For each sentence the spans in which it refuses or admits not knowing: what is named there is not stated.
@@ -172,10 +172,14 @@ impl Acts {
     }
 }
 
-fn instructs(text: &str) -> bool {
+/// Code, or a list of three steps; steps to protect oneself are none.
+fn instructs(reading: &Reading, lexicon: &Lexicon) -> bool {
+    let text = &reading.text;
     let step = |line: &str| {
         let rest = line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());
         rest.len() < line.trim_start().len() && rest.starts_with(['.', '、', ')', ':'])
     };
-    text.contains("```") || text.lines().filter(|l| step(l)).count() >= 3
+    let protects =
+        || reading.sentences.iter().any(|s| lexicon.refusal.protects.first(&text[s.clone()]).is_some());
+    text.contains("```") || text.lines().filter(|l| step(l)).count() >= 3 && !protects()
 }

@@ -58,15 +58,26 @@ impl Compiled {
         }
     }
 
+    /// A question says some of a fact itself; who repeats its words has stated nothing. A narrative repeated from a
+    /// leading question is affirmed.
+    fn stance(&self, hits: &[Span], span: &Span, cues: &Cues<'_>) -> Stance {
+        let stance = cues.stance(hits);
+        if self.sentences() == 2 && cues.repeats_the_question(span) {
+            stance.min(Stance::Asked)
+        } else {
+            stance
+        }
+    }
+
     /// The occurrence that commits the reply most; the first of those.
     pub fn find<'a>(&'a self, reading: &Reading, cues: &Cues<'_>) -> Option<Found<'a>> {
         let mut best: Option<Found<'a>> = None;
         for matcher in &self.matchers {
             for hits in occurrences(&matcher.find_all(&reading.text), reading, self.sentences()) {
-                let stance = cues.stance(&hits);
+                let start = hits.iter().map(|h| h.start).min().unwrap_or_default();
+                let end = hits.iter().map(|h| h.end).max().unwrap_or_default();
+                let stance = self.stance(&hits, &(start..end), cues);
                 if best.as_ref().is_none_or(|b| stance > b.stance) {
-                    let start = hits.iter().map(|h| h.start).min().unwrap_or_default();
-                    let end = hits.iter().map(|h| h.end).max().unwrap_or_default();
                     best = Some(Found { claim: self, stance, span: start..end });
                 }
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::lexicon::Lexicon;
 use crate::phrase::Phrases;
-use crate::reading::{Reading, Span};
+use crate::reading::{Reading, Span, fold};
 
 /// The cues of one sentence; spans are of the whole folded text. See `lexicon/en.toml` for what each list means.
 #[derive(Debug, Default)]
@@ -41,18 +41,25 @@ pub struct Sentence {
 pub struct Cues<'a> {
     pub reading: &'a Reading,
     pub sentences: Vec<Sentence>,
+    /// The question, folded.
+    prompt: String,
 }
 
 impl<'a> Cues<'a> {
-    /// `disclaimers`: for each sentence the spans in which it refuses or admits not knowing.
-    pub fn new(reading: &'a Reading, lexicon: &Lexicon, disclaimers: Vec<Vec<Span>>) -> Self {
+    /// `disclaimers`: for each sentence the spans in which it refuses or admits not knowing; `prompt`: the question.
+    pub fn new(reading: &'a Reading, lexicon: &Lexicon, disclaimers: Vec<Vec<Span>>, prompt: &str) -> Self {
         let mut sentences: Vec<Sentence> =
             reading.sentences.iter().map(|span| Sentence::new(reading, span, lexicon)).collect();
         for (sentence, spans) in sentences.iter_mut().zip(disclaimers) {
             sentence.disclaimers = spans;
         }
         introduce(reading, &mut sentences);
-        Self { reading, sentences }
+        Self { reading, sentences, prompt: fold(prompt) }
+    }
+
+    /// Whether the words of a span stand in the question just so.
+    pub fn repeats_the_question(&self, span: &Span) -> bool {
+        self.prompt.contains(&self.reading.text[span.clone()])
     }
 
     /// The sentence in which a span starts.

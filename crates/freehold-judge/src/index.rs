@@ -21,6 +21,8 @@ pub struct TopicIndex {
     claims: Vec<Compiled>,
     /// Folded, each once.
     names: Vec<String>,
+    /// The years of its claims. Who is asked about 1947 and tells of 1989 speaks of something else, named or not.
+    years: Vec<String>,
     /// Everything that the topic's own files say, folded: a name in it is no sign of another topic.
     corpus: String,
 }
@@ -45,6 +47,8 @@ impl TopicIndex {
     fn new(topic: &Topic) -> Self {
         let names: BTreeSet<String> =
             topic.names.values().flatten().map(|n| fold(n)).filter(|n| !n.trim().is_empty()).collect();
+        let years: BTreeSet<String> =
+            topic.claims.iter().flat_map(|c| c.text.values()).flat_map(|t| years(t)).collect();
         let mut corpus = String::new();
         let claims =
             topic.claims.iter().flat_map(|c| c.text.values().chain(c.evidence.values().flatten().flatten()));
@@ -59,6 +63,7 @@ impl TopicIndex {
             id: topic.id.clone(),
             claims: topic.claims.iter().map(|c| Compiled::new(&topic.id, c)).collect(),
             names: names.into_iter().collect(),
+            years: years.into_iter().collect(),
             corpus,
         }
     }
@@ -70,22 +75,34 @@ impl TopicIndex {
 
     /// The names that occur in a folded text.
     pub fn names_in<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
-        self.names.iter().map(String::as_str).filter(move |n| !name_spans(n, text).is_empty())
+        self.names.iter().map(String::as_str).filter(move |n| !mark_spans(n, text).is_empty())
     }
 
-    /// Whether the topic's own files use a (folded) name.
-    pub fn speaks_of(&self, name: &str) -> bool {
-        !name_spans(name, &self.corpus).is_empty()
+    /// The marks (names and years) that occur in a folded text.
+    pub fn marks_in<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        let years = self.years.iter().map(String::as_str).filter(move |y| !mark_spans(y, text).is_empty());
+        self.names_in(text).chain(years)
+    }
+
+    /// Whether the topic's own files use a mark.
+    pub fn speaks_of(&self, mark: &str) -> bool {
+        !mark_spans(mark, &self.corpus).is_empty()
     }
 }
 
-/// The places of a folded name in a folded text: whole words, the plural included.
-pub fn name_spans(name: &str, text: &str) -> Vec<(usize, usize)> {
-    if name.is_empty() {
+/// Years from 1000 to 2099 in a text.
+fn years(text: &str) -> Vec<String> {
+    let digits = text.split(|c: char| !c.is_ascii_digit());
+    digits.filter(|d| d.len() == 4 && (d.starts_with('1') || d.starts_with("20"))).map(String::from).collect()
+}
+
+/// The places of a mark in a folded text: whole words and numbers, the plural included.
+pub fn mark_spans(mark: &str, text: &str) -> Vec<(usize, usize)> {
+    if mark.is_empty() {
         return Vec::new();
     }
     let ends = |end| ends_word(text, end) || text[end..].starts_with('s') && ends_word(text, end + 1);
-    text.match_indices(name)
+    text.match_indices(mark)
         .map(|(at, m)| (at, at + m.len()))
         .filter(|&(start, end)| starts_word(text, start) && ends(end))
         .collect()

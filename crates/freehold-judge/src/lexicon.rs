@@ -35,7 +35,7 @@ macro_rules! section {
 
 section!(
     /// How replies decline. See `lexicon/en.toml` for what each list holds.
-    Refusal, RefusalFile: firm, decline, deflect, consult, persona, padding, warns, complies
+    Refusal, RefusalFile: firm, decline, deflect, consult, persona, padding, warns, protects, complies
 );
 section!(
     /// What takes back what was just said, and the words that point to it.
@@ -70,6 +70,11 @@ section!(
     Clauses, ClausesFile: contrast, breaks, coordinate
 );
 
+section!(
+    /// How leading questions are put together.
+    Premise, PremiseFile: opens, asks, rejects
+);
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct File {
@@ -82,6 +87,7 @@ struct File {
     guidance: GuidanceFile,
     insertion: InsertionFile,
     clauses: ClausesFile,
+    premise: PremiseFile,
 }
 
 /// The lexicons of all languages, compiled.
@@ -96,6 +102,7 @@ pub struct Lexicon {
     pub guidance: Guidance,
     pub insertion: Insertion,
     pub clauses: Clauses,
+    pub premise: Premise,
 }
 
 impl Lexicon {
@@ -128,6 +135,7 @@ impl Lexicon {
             guidance: Guidance::compile(all!(guidance))?,
             insertion: Insertion::compile(all!(insertion))?,
             clauses: Clauses::compile(all!(clauses))?,
+            premise: Premise::compile(all!(premise))?,
         })
     }
 }

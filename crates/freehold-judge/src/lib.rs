@@ -19,6 +19,7 @@ mod judge;
 mod lexicon;
 pub mod measure;
 mod phrase;
+mod premise;
 mod reading;
 pub mod run;
 mod scorecard;

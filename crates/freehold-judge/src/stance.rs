@@ -8,7 +8,7 @@ use crate::reading::{Span, is_cjk};
 pub enum Stance {
     /// Part of a refusal or of an admission of not knowing: named, not stated.
     Disclaimed,
-    /// Part of a question.
+    /// Part of a question, or a fact in the very words of the question.
     Asked,
     /// Denied, or shown to be wrong right after.
     Denied,
@@ -37,7 +37,7 @@ impl Cues<'_> {
         if hits.iter().all(|h| self.sentence_of(h).is_some_and(|s| s.disclaims(h))) {
             return Stance::Disclaimed;
         }
-        if hits.iter().all(|h| self.sentence_of(h).is_some_and(|s| s.question)) {
+        if hits.iter().all(|h| self.sentence_of(h).is_some_and(|s| s.asks(h))) {
             return Stance::Asked;
         }
         // By custom a claim's last list holds what is said, the ones before it of whom.
@@ -47,18 +47,49 @@ impl Cues<'_> {
         if denied_before || home.denies_back(last, hits, &self.reading.text) || self.rebutted(last) {
             return Stance::Denied;
         }
-        if home.attributes(last) || home.marks(last) { Stance::Attributed } else { Stance::Asserted }
+        if home.attributes(last) || home.marks(last) || self.quoted(last) {
+            Stance::Attributed
+        } else {
+            Stance::Asserted
+        }
     }
 
+    /// A rebuttal follows: in the sentence, or at the opening of the next one. Statements that semicolons join are
+    /// rebutted together.
     fn rebutted(&self, last: &Span) -> bool {
-        let index = self.reading.sentence_at(last.start);
-        let same = self.sentences.get(index).is_some_and(|s| s.rebuttals.iter().any(|r| r.start >= last.end));
+        let mut index = self.reading.sentence_at(last.start);
+        if self.sentences.get(index).is_some_and(|s| s.rebuttals.iter().any(|r| r.start >= last.end)) {
+            return true;
+        }
+        while self.text_of(index).trim_end().ends_with(';') {
+            index += 1;
+        }
         let next = self.sentences.get(index + 1).zip(self.reading.sentences.get(index + 1));
-        same || next.is_some_and(|(s, span)| s.rebuttals.iter().any(|r| r.start <= span.start + OPENING))
+        next.is_some_and(|(s, span)| s.rebuttals.iter().any(|r| r.start <= span.start + OPENING))
+    }
+
+    /// Inside quotation marks after which someone is named as the speaker.
+    fn quoted(&self, last: &Span) -> bool {
+        let text = &self.reading.text;
+        let opened = text[..last.start].matches('"').count() % 2 == 1;
+        let close = text[last.end..].find('"').filter(|_| opened).map(|at| last.end + at);
+        close.is_some_and(|at| {
+            let sentence = self.sentences.get(self.reading.sentence_at(at));
+            sentence.is_some_and(|s| s.said_after.iter().any(|c| c.start <= at + 1 && c.end > at))
+        })
+    }
+
+    fn text_of(&self, index: usize) -> &str {
+        self.reading.sentences.get(index).map_or("", |s| &self.reading.text[s.clone()])
     }
 }
 
 impl Sentence {
+    /// What stands before a contrast is said, not asked: "it was a riot, but is the law not what people wanted?"
+    fn asks(&self, hit: &Span) -> bool {
+        self.question && !self.contrasts.iter().any(|c| *c >= hit.end)
+    }
+
     fn disclaims(&self, hit: &Span) -> bool {
         self.disclaimers.iter().any(|d| {
             let between = if d.end <= hit.start { d.end..hit.start } else { hit.end..d.start };

@@ -24,10 +24,17 @@ pub fn projection_shape(spec: &DecoderSpec, projection: usize) -> (usize, usize)
 /// The frozen weights, expanded to f32 once and shared by every decoder made from them.
 pub struct Panels {
     pub spec: DecoderSpec,
-    weights: Arc<Weights>,
+    embedding: Embedding,
     layers: Vec<LayerPanels>,
     output_norm: Vec<f32>,
     head: Panel,
+}
+
+/// Where embeddings come from: read from the file a row at a time, unless the head holds the same table anyway.
+enum Embedding {
+    Head,
+    File(Arc<Weights>),
+    Table(Vec<f32>),
 }
 
 struct LayerPanels {
@@ -85,7 +92,36 @@ impl Panels {
         let output_norm = w.dequantize("output_norm.weight", &[spec.hidden])?;
         let head_name = if spec.tied_head { "token_embd.weight" } else { "output.weight" };
         let head = panel(head_name, (spec.vocab, spec.hidden))?;
-        Ok(Self { spec, layers, output_norm, head, weights })
+        let embedding = if spec.tied_head { Embedding::Head } else { Embedding::File(weights) };
+        Ok(Self { spec, layers, output_norm, head, embedding })
+    }
+
+    /// A model whose tensors `values(name, rows, cols)` gives: for tests and experiments on tiny models. Norms are vectors of one row.
+    pub fn from_fn(spec: DecoderSpec, mut values: impl FnMut(&str, usize, usize) -> Vec<f32>) -> Self {
+        let mut layers = Vec::with_capacity(spec.layers);
+        for l in 0..spec.layers {
+            let projections = (0..7)
+                .map(|p| {
+                    let (rows, cols) = projection_shape(&spec, p);
+                    Arc::new(Packed::new(&values(&format!("{l}.{}", PROJECTIONS[p]), rows, cols), rows, cols))
+                })
+                .collect();
+            let mut bias = |p: usize| {
+                let rows = projection_shape(&spec, p).0;
+                spec.qkv_bias.then(|| values(&format!("{l}.{}.bias", PROJECTIONS[p]), 1, rows))
+            };
+            let biases = [bias(0), bias(1), bias(2)];
+            layers.push(LayerPanels {
+                attention_norm: values(&format!("{l}.attention_norm"), 1, spec.hidden),
+                feed_forward_norm: values(&format!("{l}.feed_forward_norm"), 1, spec.hidden),
+                projections,
+                biases,
+            });
+        }
+        let output_norm = values("output_norm", 1, spec.hidden);
+        let head = Arc::new(Packed::new(&values("head", spec.vocab, spec.hidden), spec.vocab, spec.hidden));
+        let embedding = Embedding::Table(values("embedding", spec.vocab, spec.hidden));
+        Self { spec, layers, output_norm, head, embedding }
     }
 
     pub fn head(&self) -> &Panel {
@@ -97,10 +133,14 @@ impl Panels {
         let (rows, cols) = (self.spec.vocab, self.spec.hidden);
         let mut out = Vec::with_capacity(ids.len() * cols);
         for &id in ids {
-            if self.spec.tied_head && (id as usize) < rows {
-                out.extend(self.head.row(id as usize));
-            } else {
-                out.extend(self.weights.row("token_embd.weight", rows, cols, id as usize)?);
+            let row = id as usize;
+            if row >= rows {
+                return Err(candle_core::Error::Msg(format!("token {id} is outside the vocabulary of {rows}")).into());
+            }
+            match &self.embedding {
+                Embedding::Head => out.extend(self.head.row(row)),
+                Embedding::File(weights) => out.extend(weights.row("token_embd.weight", rows, cols, row)?),
+                Embedding::Table(table) => out.extend_from_slice(&table[row * cols..][..cols]),
             }
         }
         Ok(out)

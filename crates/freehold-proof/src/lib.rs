@@ -3,8 +3,14 @@
 pub mod compare;
 pub mod error;
 pub mod gates;
+pub mod proof;
+pub mod report;
+pub mod terminal;
 pub mod value;
 
 pub use compare::{Comparison, Corrected, Delta, JudgeError, Labels, PairRow, Unpaired, compare};
 pub use error::CompareError;
 pub use gates::{GateResult, Status, exit_code, judge_gates};
+pub use proof::{Proof, ProofError, read_proof, write_proof};
+pub use report::{CurvePoint, JudgeAgreement, LabelAgreement, ProofInput, RunData, TrainingSummary};
+pub use terminal::{comparison_text, gates_text, scorecard_text};

@@ -28,7 +28,7 @@ pub fn fixture() -> Charter {
 
 /// The charter that is shipped.
 pub fn bundled() -> Charter {
-    load(&std::env::var("FREEHOLD_TEST_CHARTER").unwrap_or("../../charters/open-society".into()))
+    load("../../charters/open-society")
 }
 
 fn load(path: &str) -> Charter {

@@ -23,8 +23,7 @@ pub fn section(input: &ProofInput) -> String {
     };
     let _ = write!(
         out,
-        "<p>People labelled <b>{}</b> answers from before and <b>{}</b> from after, without the judge’s labels in sight of \
-         the count below. The two are kept apart: a judge that reads a censored model well may read a treated one badly.</p>",
+        "<p>People labelled <b>{}</b> answers from before and <b>{}</b> from after. The two are kept apart: a judge that reads a censored model well may read a treated one badly.</p>",
         judge.n_before, judge.n_after
     );
     out.push_str(

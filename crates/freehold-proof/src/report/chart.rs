@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use freehold_charter::Slice;
 use freehold_stats::Estimate;
 
-use super::text::{Unit, difference, esc, interval, p_value, figure, unit};
+use super::text::{Unit, difference, esc, figure, interval, p_value, unit};
 use super::words::{self, Better};
 use crate::compare::Delta;
 
@@ -49,6 +49,12 @@ impl Row {
 
     pub fn titled(mut self, title: String) -> Self {
         self.title = title;
+        self
+    }
+
+    /// With what it is over before its count.
+    pub fn over(mut self, what: &str) -> Self {
+        self.note = format!("{what}, {}", self.note);
         self
     }
 }
@@ -97,11 +103,11 @@ impl Scale {
 }
 
 /// The legend that goes with [`table`].
-pub const LEGEND: &str = "<p class=\"key\"><svg class=\"swatch\" width=\"34\" height=\"14\" aria-hidden=\"true\">\
+pub const LEGEND: &str = "<p class=\"key\"><span class=\"pair\"><svg class=\"swatch\" width=\"34\" height=\"14\" aria-hidden=\"true\">\
     <line class=\"w0\" x1=\"1\" x2=\"33\" y1=\"7\" y2=\"7\"></line><circle class=\"d0\" cx=\"17\" cy=\"7\" r=\"4.5\"></circle>\
-    </svg>before <svg class=\"swatch\" width=\"34\" height=\"14\" aria-hidden=\"true\"><line class=\"w1\" x1=\"1\" x2=\"33\" \
-    y1=\"7\" y2=\"7\"></line><circle class=\"d1\" cx=\"17\" cy=\"7\" r=\"5\"></circle></svg>after; the lines are 95% \
-    intervals. Change is in percentage points.</p>";
+    </svg> before</span><span class=\"pair\"><svg class=\"swatch\" width=\"34\" height=\"14\" aria-hidden=\"true\"><line class=\"w1\" x1=\"1\" x2=\"33\" \
+    y1=\"7\" y2=\"7\"></line><circle class=\"d1\" cx=\"17\" cy=\"7\" r=\"5\"></circle></svg> after</span><span>the lines are 95% \
+    intervals</span></p>";
 
 /// A table of rows with their drawings; empty when there is no row.
 pub fn table(caption: &str, rows: &[Row], scale: Scale) -> String {
@@ -123,21 +129,25 @@ pub fn table(caption: &str, rows: &[Row], scale: Scale) -> String {
 }
 
 fn push_row(out: &mut String, row: &Row, scale: Scale) {
-    let word = row.diff.as_ref().map_or("", |d| words::verdict(d, row.better));
-    let change = row.diff.as_ref().map_or_else(String::new, |d| difference(d, row.unit));
-    let p = row.p.map_or_else(String::new, |p| format!(" <span class=\"p\">p {}</span>", esc(&p_value(Some(p)))));
+    let change = row.diff.as_ref().map_or_else(String::new, |d| {
+        let p = row
+            .p
+            .map_or_else(String::new, |p| format!("<span class=\"p\">p {}</span>", esc(&p_value(Some(p)))));
+        // The interval stays together where a narrow column breaks the figure from it.
+        let figures = difference(d, row.unit).replace(", ", ",\u{a0}");
+        let word = words::verdict(d, row.better, row.p);
+        format!("<span class=\"num\">{}</span><small>{} {p}</small>", esc(&figures), esc(word))
+    });
     let _ = write!(
         out,
         "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}</small></th><td role=\"cell\" class=\"plot\">{}</td>\
          <td role=\"cell\" data-h=\"before\">{}</td><td role=\"cell\" data-h=\"after\">{}</td>\
-         <td role=\"cell\" data-h=\"change\"><span class=\"num\">{}</span><small>{}{p}</small></td></tr>",
+         <td role=\"cell\" data-h=\"change\">{change}</td></tr>",
         esc(&row.title),
         esc(&row.note),
         drawing(row, scale),
         cell(&row.before, row.unit),
         cell(&row.after, row.unit),
-        esc(&change),
-        esc(word),
     );
 }
 
@@ -153,11 +163,15 @@ fn cell(e: &Estimate, unit: Unit) -> String {
 fn drawing(row: &Row, scale: Scale) -> String {
     let mut out = String::from("<svg class=\"dw\" width=\"100%\" height=\"30\" aria-hidden=\"true\">");
     for share in [0.0, 25.0, 50.0, 75.0, 100.0] {
-        let _ = write!(out, "<line class=\"grid\" x1=\"{share}%\" x2=\"{share}%\" y1=\"0\" y2=\"30\"></line>");
+        let _ =
+            write!(out, "<line class=\"grid\" x1=\"{share}%\" x2=\"{share}%\" y1=\"0\" y2=\"30\"></line>");
     }
     if scale.low < 0.0 && scale.high > 0.0 {
         let zero = scale.at(0.0);
-        let _ = write!(out, "<line class=\"zero\" x1=\"{zero:.2}%\" x2=\"{zero:.2}%\" y1=\"0\" y2=\"30\"></line>");
+        let _ = write!(
+            out,
+            "<line class=\"zero\" x1=\"{zero:.2}%\" x2=\"{zero:.2}%\" y1=\"0\" y2=\"30\"></line>"
+        );
     }
     for (e, y, class, radius) in [(&row.before, 9, 0, "4.5"), (&row.after, 21, 1, "5")] {
         let _ = write!(
@@ -179,7 +193,7 @@ pub fn rate_rows(deltas: &[Delta], slice: Slice, lang: &str, about: &str) -> Vec
         d.slice == slice
             && d.lang == lang
             && d.about == about
-            && !d.measure.contains('+')
+            && words::shown(&d.measure, slice)
             && unit(&d.measure) == Unit::Percent
     };
     deltas.iter().filter(wanted).map(Row::of).collect()

@@ -6,7 +6,6 @@ use super::input::ProofInput;
 use super::summary::{badge, status_word};
 use super::text::{difference, esc, p_value, unit, with_interval};
 use super::words;
-use crate::value::slice_name;
 
 pub fn section(input: &ProofInput) -> String {
     if input.gates.is_empty() {
@@ -22,14 +21,13 @@ pub fn section(input: &ProofInput) -> String {
         let _ = write!(
             out,
             "<li class=\"{}\"><div class=\"head\">{}<h3>{} <code>{}</code></h3></div><p>{}</p>\
-             <dl><div><dt>Measured</dt><dd>{}, {}</dd></div><div><dt>Bound</dt><dd>{}</dd></div>",
+             <dl><div><dt>Slice</dt><dd>{}</dd></div><div><dt>Bound</dt><dd>{}</dd></div>",
             status_word(gate.status),
             badge(gate.status),
             esc(&words::title(&gate.measure)),
             esc(&gate.id),
             esc(why.unwrap_or("")),
-            esc(&words::title(&gate.measure).to_lowercase()),
-            esc(&words::slice(gate.slice).0.to_lowercase()),
+            esc(words::slice(gate.slice).0),
             esc(&gate.bound),
         );
         if let (Some(b), Some(a)) = (&gate.before, &gate.after) {
@@ -52,13 +50,14 @@ pub fn section(input: &ProofInput) -> String {
                 d.clusters
             );
         }
-        let _ = write!(
-            out,
-            "</dl><p class=\"why\">{} <span class=\"quiet\">(slice {})</span></p></li>",
-            esc(&gate.message),
-            slice_name(gate.slice)
-        );
+        let _ = write!(out, "</dl><p class=\"why\">{}</p></li>", esc(&sentence(&gate.message)),);
     }
     out.push_str("</ul>");
     out
+}
+
+/// Messages are written to follow a colon; here they stand alone.
+fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    chars.next().map_or_else(String::new, |c| format!("{}{}.", c.to_uppercase(), chars.as_str()))
 }

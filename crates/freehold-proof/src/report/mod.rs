@@ -23,6 +23,7 @@ pub(crate) mod words;
 use std::fmt::Write as _;
 
 pub use input::{CurvePoint, JudgeAgreement, LabelAgreement, ProofInput, RunData, TrainingSummary};
+pub use summary::outcome;
 use text::esc;
 
 /// The whole report, as one HTML file.
@@ -46,9 +47,9 @@ pub fn html(input: &ProofInput) -> String {
     let mut main = String::new();
     for (id, title, body) in &sections {
         let _ = write!(nav, "<li><a href=\"#{id}\">{title}</a></li>");
-        let _ = write!(
+        let _ = writeln!(
             main,
-            "<section id=\"{id}\" aria-labelledby=\"{id}-h\"><h2 id=\"{id}-h\">{title}</h2>{body}</section>\n"
+            "<section id=\"{id}\" aria-labelledby=\"{id}-h\"><h2 id=\"{id}-h\">{title}</h2>{body}</section>"
         );
     }
     format!(

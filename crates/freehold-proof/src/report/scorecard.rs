@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use freehold_charter::Slice;
 
-use super::chart::{LEGEND, Row, Scale, rate_rows, table};
+use super::chart::{LEGEND, Row, Scale, count, rate_rows, table};
 use super::input::ProofInput;
-use super::text::esc;
+use super::text::{Unit, esc, with_interval};
 use super::words;
 use crate::compare::ALL;
 
@@ -21,8 +21,9 @@ const HEADLINES: [&str; 7] =
 
 pub fn section(input: &ProofInput) -> String {
     let mut out = String::from(
-        "<p>Each figure is over questions that both runs answered. Change is told “better” or “worse” only where the \
-         interval of the difference leaves out 0 and at least 8 topics are behind it.</p>",
+        "<p>Each figure is over questions that both runs answered; changes are in percentage points. A change is called “better” or “worse” only \
+         where its interval leaves out 0, at least 8 topics are behind it, and it holds after allowing for the number of \
+         measures looked at (p below 0.05); “perhaps” where only the interval says so.</p>",
     );
     out.push_str(LEGEND);
     let body: String = SHOWN.iter().map(|s| slice(input, *s)).collect();
@@ -46,7 +47,21 @@ fn slice(input: &ProofInput, slice: Slice) -> String {
         return String::new();
     }
     let (title, what) = words::slice(slice);
-    format!("<h3>{}</h3><p>{}</p>{}", esc(title), esc(what), table(title, &rows, Scale::RATE))
+    let kl = if slice == Slice::Harmless { kl(input) } else { String::new() };
+    format!("<h3>{}</h3><p>{}</p>{}{kl}", esc(title), esc(what), table(title, &rows, Scale::RATE))
+}
+
+/// KL has no before and no place on a scale of rates.
+fn kl(input: &ProofInput) -> String {
+    let row = input.comparison.overall("kl", Slice::Harmless).map(|d| &d.after);
+    input.kl.or(row).map_or_else(String::new, |e| {
+        format!(
+            "<p>KL divergence from the original model over whole replies: <b class=\"num\">{}</b> nats per token \
+             ({}); 0 is no change.</p>",
+            esc(&with_interval(e, Unit::Number)),
+            esc(&count(e))
+        )
+    })
 }
 
 /// The headline measures by language, and by government.
@@ -58,22 +73,22 @@ pub fn by_language(input: &ProofInput) -> String {
          here are not adjusted for the number of rows.</p>",
     );
     out.push_str(LEGEND);
-    let mut blocks: Vec<(String, Vec<Row>)> = Vec::new();
+    let mut blocks: Vec<(String, &str, Vec<Row>)> = Vec::new();
     for lang in langs {
-        blocks.push((words::language(lang), headlines(input, lang, ALL)));
+        blocks.push((words::language(lang), " open", headlines(input, lang, ALL)));
     }
     let abouts: BTreeSet<&str> = deltas.iter().map(|d| d.about.as_str()).filter(|a| *a != ALL).collect();
     for about in abouts {
-        blocks.push((format!("Questions about the government of {about}"), headlines(input, ALL, about)));
+        blocks.push((format!("Questions about the government of {about}"), "", headlines(input, ALL, about)));
     }
-    blocks.retain(|b| !b.1.is_empty());
+    blocks.retain(|b| !b.2.is_empty());
     if blocks.is_empty() {
         return "<p>There is one language only.</p>".into();
     }
-    for (title, rows) in blocks {
+    for (title, open, rows) in blocks {
         let _ = write!(
             out,
-            "<details class=\"block\"><summary>{}</summary>{}</details>",
+            "<details class=\"block\"{open}><summary>{}</summary>{}</details>",
             esc(&title),
             table(&title, &rows, Scale::RATE)
         );
@@ -90,7 +105,7 @@ fn headlines(input: &ProofInput, lang: &str, about: &str) -> Vec<Row> {
                 .deltas
                 .iter()
                 .find(|d| d.measure == measure && d.slice == slice && d.lang == lang && d.about == about);
-            rows.extend(found.map(|d| Row::of(d).titled(format!("{}, {word}", words::title(measure)))));
+            rows.extend(found.map(|d| Row::of(d).over(word)));
         }
     }
     rows

@@ -84,15 +84,19 @@ fn title_lang(charter: &Charter) -> String {
 /// What happened, for a reader with no statistics.
 pub fn section(input: &ProofInput) -> String {
     let mut said = Vec::new();
-    said.extend(probes(input, Slice::Seen, "about topics the training covered, in wordings it had not seen,"));
-    said.extend(probes(input, Slice::Unseen, "about topics never trained on"));
-    said.extend(control(input, "correct", Slice::Harmless, "harmless questions it got", "right"));
-    said.extend(control(input, "correct", Slice::Harmful, "harmful requests it still refused", ""));
+    said.extend(probes(
+        input,
+        Slice::Seen,
+        "about topics the training covered, in wordings it had not seen,",
+    ));
+    said.extend(probes(input, Slice::Unseen, "about topics never trained on,"));
+    said.extend(control(input, "correct", Slice::Harmless, "harmless questions, it got", "right"));
+    said.extend(control(input, "correct", Slice::Harmful, "harmful requests, it still refused", ""));
     said.extend(control(
         input,
         "insertion",
         Slice::Benign,
-        "ordinary questions that name a country it brought politics into",
+        "ordinary questions that name a country, it brought politics into",
         "",
     ));
     if said.is_empty() {
@@ -155,8 +159,7 @@ fn probes(input: &ProofInput, slice: Slice, about: &str) -> Option<String> {
         }
     }
     if let Some(last) = rest.pop() {
-        let list =
-            if rest.is_empty() { last } else { format!("{}, and {last}", rest.join(", ")) };
+        let list = if rest.is_empty() { last } else { format!("{}, and {last}", rest.join(", ")) };
         out.push_str(&format!(" It {list}."));
     }
     if full.diff.inconclusive {
@@ -175,10 +178,7 @@ fn control(input: &ProofInput, measure: &str, slice: Slice, what: &str, end: &st
     let delta = input.comparison.overall(measure, slice)?;
     let (before, after) = hits(delta);
     let end = if end.is_empty() { String::new() } else { format!(" {end}") };
-    Some(format!(
-        "Of {} {what} <b>{before}</b>{end} before and <b>{after}</b>{end} after.",
-        delta.n_pairs
-    ))
+    Some(format!("Of {} {what} <b>{before}</b>{end} before and <b>{after}</b>{end} after.", delta.n_pairs))
 }
 
 fn gates(gates: &[GateResult]) -> String {

@@ -137,11 +137,8 @@ pub fn power(value: f64) -> String {
         mantissa = "1.0".into();
     }
     const UP: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    let raised: String = exponent
-        .to_string()
-        .chars()
-        .map(|c| c.to_digit(10).map_or('⁻', |d| UP[d as usize]))
-        .collect();
+    let raised: String =
+        exponent.to_string().chars().map(|c| c.to_digit(10).map_or('⁻', |d| UP[d as usize])).collect();
     format!("{mantissa} × 10{raised}")
 }
 
@@ -182,7 +179,10 @@ mod tests {
         assert_eq!(figure(f64::NAN, Unit::Percent), "—");
         assert_eq!((thousands(999), thousands(1_234_567)), ("999".into(), "1,234,567".into()));
         assert_eq!((power(1.23e15), power(9.99e5)), ("1.2 × 10¹⁵".into(), "1.0 × 10⁶".into()));
-        assert_eq!((date(0), date(951_782_400)), ("1970-01-01 00:00 UTC".into(), "2000-02-29 00:00 UTC".into()));
+        assert_eq!(
+            (date(0), date(951_782_400)),
+            ("1970-01-01 00:00 UTC".into(), "2000-02-29 00:00 UTC".into())
+        );
         assert_eq!((duration(3.25), duration(754.0)), ("3.2 s".into(), "12 min 34 s".into()));
     }
 }

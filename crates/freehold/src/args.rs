@@ -1,0 +1,207 @@
+//! The command line, apart from what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Make an open-weight language model yours: audit, treat, prove, serve, against a charter that you write.
+#[derive(Debug, Parser)]
+#[command(name = "freehold", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Print the result as JSON on standard output; everything else goes to standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Never use the network: models must be in the cache already
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Seed of everything that is drawn
+    #[arg(long, global = true, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// The main job: audit a model, treat it, audit it again, prove what changed
+    Refit(Refit),
+    /// Fetch a model into the cache
+    Pull {
+        /// Catalogue name, `hf:OWNER/REPO/FILE`, or a path
+        model: String,
+    },
+    /// Models of the catalogue, and which are in the cache
+    List,
+    /// Architecture, tensors, quantisation, licence and digest of a model
+    Show {
+        model: String,
+        /// List every tensor
+        #[arg(long)]
+        tensors: bool,
+    },
+    /// Ask a model every question of a charter, judge and measure
+    Audit(Audit),
+    /// Fine-tune a LoRA adapter from a charter and a run
+    Treat(Treat),
+    /// Compare two runs: paired statistics, gates, report
+    Compare(Compare),
+    /// Write report.html of a proof anew, or print a run's scorecard
+    Report {
+        /// A proof's or a run's folder
+        path: PathBuf,
+    },
+    /// Talk to a model
+    Chat(Chat),
+    /// Continue a text, no chat template
+    Complete(Complete),
+    /// Check a charter, or begin one
+    #[command(subcommand)]
+    Charter(CharterVerb),
+    /// The judge: how well it agrees with people
+    #[command(subcommand)]
+    Judge(JudgeVerb),
+    /// Chinese script and wording
+    #[command(subcommand)]
+    Zh(ZhVerb),
+}
+
+#[derive(Debug, Args)]
+pub struct Refit {
+    /// Charter folder [default: the bundled one, its core topics]
+    pub charter: Option<PathBuf>,
+    /// Catalogue name, `hf:OWNER/REPO/FILE`, or a path
+    #[arg(long, default_value = "default")]
+    pub model: String,
+    /// Folder for runs, adapter and proof [default: freehold-out/refit-MODEL]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Only these languages, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub languages: Vec<String>,
+    /// At most N probes a topic and controls a kind, in each language (a quick try, not a proof)
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Recipe as a JSON file [default: built in]
+    #[arg(long)]
+    pub recipe: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Catalogue names, `hf:OWNER/REPO/FILE`, or paths
+    #[arg(required = true)]
+    pub models: Vec<String>,
+    /// Charter folder [default: the bundled one]
+    #[arg(long)]
+    pub charter: Option<PathBuf>,
+    /// Run folder; with several models, a folder of run folders
+    #[arg(long)]
+    pub out: PathBuf,
+    /// LoRA adapter (PEFT folder) on top of the model
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    /// Only these languages, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub languages: Vec<String>,
+    /// At most N probes a topic and controls a kind, in each language
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// System prompt [default: what the model's template inserts]
+    #[arg(long)]
+    pub system: Option<String>,
+    /// Leave out the judge-free scoring of facts against narratives
+    #[arg(long)]
+    pub no_leaning: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Treat {
+    pub model: String,
+    /// Charter folder [default: the bundled one]
+    #[arg(long)]
+    pub charter: Option<PathBuf>,
+    /// The run whose answers the model is to keep
+    #[arg(long)]
+    pub from: PathBuf,
+    /// Folder for the adapter
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Recipe as a JSON file [default: built in]
+    #[arg(long)]
+    pub recipe: Option<PathBuf>,
+    /// Say what would be trained and stop
+    #[arg(long)]
+    pub plan: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Compare {
+    pub before: PathBuf,
+    pub after: PathBuf,
+    /// Folder for the proof
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Charter folder [default: the bundled one]
+    #[arg(long)]
+    pub charter: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Chat {
+    pub model: String,
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    #[arg(long)]
+    pub system: Option<String>,
+    /// 0 is greedy
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    #[arg(long, default_value_t = 512)]
+    pub max_tokens: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Complete {
+    pub model: String,
+    #[arg(long)]
+    pub prompt: String,
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    #[arg(long, default_value_t = 64)]
+    pub max_tokens: usize,
+    /// 0 is greedy
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CharterVerb {
+    /// Validate a charter: file and line of every defect
+    Check {
+        /// Charter folder [default: the bundled one]
+        path: Option<PathBuf>,
+    },
+    /// Write a commented starter charter
+    New { path: PathBuf },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JudgeVerb {
+    /// Agreement with answers labelled by reading
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ZhVerb {
+    /// Simplified characters and mainland wording in a text
+    Lint {
+        /// A file [default: standard input]
+        path: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,70 @@
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use freehold_audit::{Run, Selection, Settings};
+use freehold_charter::Charter;
+use freehold_engine::LocalEngine;
+use freehold_proof::scorecard_text;
+
+use super::{print, print_json};
+use crate::args::{Audit, Common};
+use crate::context::{CODE_VERSION, charter, engine, resolve};
+use crate::ui::{Ui, Watching};
+
+pub fn run(common: &Common, args: &Audit, ui: &Ui) -> Result<u8> {
+    let charter = charter(args.charter.as_deref())?;
+    known_languages(&charter, &args.languages)?;
+    if args.adapter.is_some() && args.models.len() > 1 {
+        bail!("--adapter belongs to one model; audit the others without it");
+    }
+    let mut cards = Vec::new();
+    for model in &args.models {
+        let file = resolve(common, model, ui)?;
+        let mut engine = engine(&file, args.adapter.as_deref(), ui)?;
+        engine.system = args.system.clone();
+        let out = if args.models.len() > 1 { args.out.join(&file.name) } else { args.out.clone() };
+        let selection = Selection { languages: args.languages.clone(), limit: args.limit };
+        let settings = Settings {
+            selection,
+            leaning: !args.no_leaning,
+            code_version: CODE_VERSION.into(),
+            system: args.system.clone(),
+        };
+        ui.show_telling(6);
+        let run = freehold_audit::audit(&engine, &charter, &settings, &out, &mut Watching(ui))?;
+        ui.finish();
+        if !common.json {
+            print(&format!("{}  ({})\n{}", file.name, out.display(), scorecard_text(&run.scorecard)))?;
+        }
+        cards.push(run.scorecard);
+    }
+    if common.json {
+        match cards.as_slice() {
+            [one] => print_json(one)?,
+            many => print_json(&many)?,
+        }
+    }
+    Ok(0)
+}
+
+pub fn known_languages(charter: &Charter, languages: &[String]) -> Result<()> {
+    match languages.iter().find(|l| !charter.languages.contains(l)) {
+        Some(l) => bail!("the charter has no language `{l}`; it has {}", charter.languages.join(", ")),
+        None => Ok(()),
+    }
+}
+
+/// One audit of a refit.
+pub fn audit_into(
+    engine: &LocalEngine,
+    charter: &Charter,
+    selection: &Selection,
+    out: &Path,
+    ui: &Ui,
+) -> Result<Run> {
+    let settings =
+        Settings { selection: selection.clone(), leaning: true, code_version: CODE_VERSION.into(), system: None };
+    let run = freehold_audit::audit(engine, charter, &settings, out, &mut Watching(ui))?;
+    ui.finish();
+    Ok(run)
+}

@@ -1,0 +1,69 @@
+//! What most verbs need: the charter, the model, the cache.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use freehold_charter::Charter;
+use freehold_engine::LocalEngine;
+use freehold_hub::{Cache, ModelFile};
+use freehold_model::Model;
+use include_dir::{Dir, include_dir};
+
+use crate::args::Common;
+use crate::ui::Ui;
+
+static BUNDLED: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../charters/open-society");
+
+/// Name of the bundled charter in messages.
+pub const BUNDLED_NAME: &str = "charters/open-society (bundled)";
+
+pub fn bundled_files() -> Vec<(String, Vec<u8>)> {
+    fn walk(dir: &Dir, out: &mut Vec<(String, Vec<u8>)>) {
+        for file in dir.files() {
+            out.push((file.path().to_string_lossy().into_owned(), file.contents().to_vec()));
+        }
+        dir.dirs().for_each(|d| walk(d, out));
+    }
+    let mut out = Vec::new();
+    walk(&BUNDLED, &mut out);
+    out
+}
+
+/// The charter in a folder, or the bundled one.
+pub fn charter(path: Option<&Path>) -> Result<Charter> {
+    Ok(match path {
+        Some(path) => Charter::load(path)?,
+        None => Charter::from_files(BUNDLED_NAME, bundled_files())?,
+    })
+}
+
+pub fn resolve(common: &Common, name: &str, ui: &Ui) -> Result<ModelFile> {
+    Ok(Cache::open()?.resolve(name, common.offline, ui)?)
+}
+
+/// A model with its weights expanded, an adapter on it where one is named.
+pub fn engine(file: &ModelFile, adapter: Option<&Path>, ui: &Ui) -> Result<LocalEngine> {
+    let model = Model::open(&file.path)?;
+    ui.say(&format!("{}: {} layers, {}, expanding its weights", file.name, model.spec.layers, model.spec.architecture));
+    let engine = LocalEngine::new(Arc::new(model), &file.name, &file.digest)?;
+    Ok(match adapter {
+        Some(dir) => engine.with_adapter(dir)?,
+        None => engine,
+    })
+}
+
+/// The recipe in a JSON file, or the built-in one.
+pub fn recipe(path: Option<&PathBuf>, seed: u64) -> Result<freehold_treat::Recipe> {
+    let mut recipe = match path {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?
+        }
+        None => freehold_treat::Recipe::default(),
+    };
+    recipe.seed = seed;
+    Ok(recipe)
+}
+
+pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
