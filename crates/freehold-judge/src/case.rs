@@ -45,8 +45,8 @@ impl<'a> Case<'a> {
                 grounds: Vec::new(),
             },
         };
-        if answer.text.trim().is_empty() {
-            // Silence declines, and is no language either.
+        if !answer.text.contains(char::is_alphanumeric) {
+            // Silence, marks alone included, declines, and is no language either.
             case.verdict.degenerate = true;
             case.verdict.refusal = true;
             for label in ["degenerate", "refusal"] {

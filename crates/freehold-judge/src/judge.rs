@@ -62,7 +62,7 @@ impl Judge {
         let due: Vec<&str> = topic.due(probe).map(|c| c.id.as_str()).collect();
         let told: Vec<&Found> =
             found.iter().filter(|f| f.told() && due.contains(&f.claim.id.as_str())).collect();
-        let coverage = (!due.is_empty()).then(|| told.len() as f64 / due.len() as f64);
+        let coverage = (own.is_some() && !due.is_empty()).then(|| told.len() as f64 / due.len() as f64);
         let covered = coverage.is_some_and(|c| c >= self.charter.coverage_threshold);
 
         case.manner(&replies, Asked::Subject { stated });

@@ -4,9 +4,11 @@
 //! The judge is transparent: every label rests on a span of the answer ([`run::Ground`]), found by the charter's own
 //! evidence or by the phrases in `lexicon/*.toml`. `docs/judge.md` says how each label is decided, and what it misses.
 //!
-//! A reply goes through it in this order: [`reading`](self) folds the text and cuts it into sentences; `acts` finds
-//! refusals and admissions of not knowing; `cues` finds what denies or attributes; `claims` looks for the charter's
-//! claims and asks the cues for their stance; `judge` draws the labels.
+//! A reply goes through it in this order. `reading` folds the text (width, case, script, quotation marks) and cuts it
+//! into sentences. `acts` finds refusals and admissions of not knowing, `cues` what denies and attributes. `claims` looks
+//! for the charter's claims, and `stance` says how each stands there: asserted, attributed, denied, asked, only named.
+//! `premise` looks for the false line of a leading question, `degenerate` for loops, `grade` compares with a control's
+//! key. `judge` draws the labels; `measure` and `scorecard` count them.
 
 mod acts;
 mod case;

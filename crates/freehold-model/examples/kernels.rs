@@ -25,7 +25,7 @@ fn main() {
         let a = time(&mut |i| drop(packed[i % packed.len()].forward(&x, m)));
         let b = time(&mut |_| matmul_t(&mut out, &x, &w, (m, k, n), 1.0, false));
         let c = time(&mut |i| drop(packed[i % packed.len()].backward(&g, m)));
-        let d = time(&mut |_| matmul(&mut back, &g, &w, (m, n, k)));
+        let d = time(&mut |_| matmul(&mut back, &g, &w, (m, n, k), 1.0, false));
         println!("{m:4} × {k:4} × {n:5}: {a:6.1} {b:6.1} | {c:6.1} {d:6.1}");
     }
 }

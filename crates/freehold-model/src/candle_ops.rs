@@ -6,11 +6,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, DType, Device, Layout as Strides, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout as Strides, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::kernels::{dot, exp, log_sum_exp};
+use crate::kernels::{axpy, dot, exp, log_sum_exp, matmul, matmul_from_t, matmul_t};
 use crate::ops::{Heads, Layout, Linear, Ops, Panel, rotate};
 
 type Candle1 = candle_core::Result<(CpuStorage, Shape)>;
@@ -48,6 +48,76 @@ impl CustomOp1 for FrozenLinear {
         let (m, k) = arg.dims2()?;
         let out = with_values(grad, |g| self.0.backward(g, m))?;
         Tensor::from_vec(out, (m, k), arg.device()).map(Some)
+    }
+}
+
+/// `y = x·Wᵀ + bias + scale · (x·Aᵀ)·Bᵀ` in one operation: W and bias frozen, gradients for x, A and B.
+struct LoraLinear {
+    weight: Panel,
+    bias: Option<Vec<f32>>,
+    scale: f32,
+    rank: usize,
+}
+
+impl CustomOp3 for LoraLinear {
+    fn name(&self) -> &'static str {
+        "lora-linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Strides,
+        s2: &CpuStorage,
+        l2: &Strides,
+        s3: &CpuStorage,
+        l3: &Strides,
+    ) -> Candle1 {
+        let (m, k) = l1.shape().dims2()?;
+        let (x, a, b) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
+        let n = self.weight.rows;
+        let mut y = self.weight.forward(x, m);
+        if let Some(bias) = &self.bias {
+            y.chunks_mut(n).for_each(|row| axpy(row, 1.0, bias));
+        }
+        let mut low = vec![0.0; m * self.rank];
+        matmul_t(&mut low, x, a, (m, k, self.rank), self.scale, false);
+        matmul_t(&mut y, &low, b, (m, self.rank, n), 1.0, true);
+        Ok((CpuStorage::F32(y), (m, n).into()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        a: &Tensor,
+        b: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let ((m, k), n, r) = (x.dims2()?, self.weight.rows, self.rank);
+        let (mut low, mut low_grad) = (vec![0.0; m * r], vec![0.0; m * r]);
+        let (mut da, mut db) = (vec![0.0; r * k], vec![0.0; n * r]);
+        let mut dx = Vec::new();
+        with_values(x, |xs| {
+            with_values(a, |a| {
+                with_values(b, |b| {
+                    with_values(grad, |g| {
+                        matmul_t(&mut low, xs, a, (m, k, r), self.scale, false);
+                        matmul_from_t(&mut db, g, &low, (m, n, r));
+                        matmul(&mut low_grad, g, b, (m, n, r), self.scale, false);
+                        matmul_from_t(&mut da, &low_grad, xs, (m, r, k));
+                        // Where nothing below is trained, nobody asks for the gradient of x.
+                        if x.track_op() {
+                            dx = self.weight.backward(g, m);
+                            matmul(&mut dx, &low_grad, a, (m, r, k), 1.0, true);
+                        }
+                    })
+                })
+            })
+        })????;
+        let device = x.device();
+        let dx = if x.track_op() { Some(Tensor::from_vec(dx, (m, k), device)?) } else { None };
+        Ok((dx, Some(Tensor::from_vec(da, (r, k), device)?), Some(Tensor::from_vec(db, (n, r), device)?)))
     }
 }
 
@@ -310,13 +380,15 @@ impl Ops for Candle {
     }
 
     fn linear(&self, x: &Tensor, w: &Linear<Tensor>) -> Result<Tensor> {
-        let mut y = x.contiguous()?.apply_op1(FrozenLinear(w.weight.clone()))?;
+        let x = x.contiguous()?;
+        if let Some(lora) = &w.lora {
+            let bias = w.bias.as_ref().map(|b| b.flatten_all()?.to_vec1()).transpose()?;
+            let op = LoraLinear { weight: w.weight.clone(), bias, scale: lora.scale, rank: lora.rank };
+            return Ok(x.apply_op3(&lora.a.contiguous()?, &lora.b.contiguous()?, op)?);
+        }
+        let mut y = x.apply_op1(FrozenLinear(w.weight.clone()))?;
         if let Some(bias) = &w.bias {
             y = y.broadcast_add(bias)?;
-        }
-        if let Some(lora) = &w.lora {
-            let low = (x.matmul(&lora.a.t()?)? * f64::from(lora.scale))?;
-            y = (y + low.matmul(&lora.b.t()?)?)?;
         }
         Ok(y)
     }

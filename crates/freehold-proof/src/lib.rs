@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod error;
 pub mod gates;
+pub mod gold;
 pub mod proof;
 pub mod report;
 pub mod terminal;

@@ -12,9 +12,11 @@ pub enum TreatError {
     Leak(String),
     #[error("{0}: the checkpoint in it belongs to other data, another recipe or other weights; choose another folder or remove it")]
     OtherCheckpoint(PathBuf),
+    #[error("{0} holds an adapter of another treatment (other data, recipe or weights): choose another folder, or remove it")]
+    OtherAdapter(PathBuf),
     #[error("there is nothing to train on: {0}")]
     Empty(String),
-    #[error("the loss became {0} at step {1}: lower the learning rate (--lr)")]
+    #[error("the loss became {0} at step {1}: lower `learning_rate` in the recipe (--recipe)")]
     Diverged(f64, usize),
 }
 

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use freehold_charter::{Charter, ControlKind, LeakGuard, Split, Status};
+use freehold_charter::{Charter, ControlKind, LeakGuard, Probe, ReferenceAnswer, Split, Topic};
 use freehold_engine::{Engine as _, LocalEngine, Message};
-use freehold_judge::run::{Answer, Finish, ItemId, Verdict};
+use freehold_judge::run::{Answer, Finish, ItemId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TreatError};
 use crate::recipe::Recipe;
+
+/// Own answers on which `dev` measures KL: each costs as much time as four examples of training.
+const MOST_DEV_ANCHORS: usize = 10;
 
 /// What an example is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,7 +44,8 @@ pub struct Example {
 #[derive(Debug, Clone, Default)]
 pub struct TrainingSet {
     pub train: Vec<Example>,
-    /// Replies whose likelihood tells early stopping how well the charter is learnt: facts as replies to `dev` probes, abstentions.
+    /// Replies whose likelihood tells early stopping how well the charter is learnt: reference answers as replies to `dev` probes that ask
+    /// for the same facts in other words, and abstentions.
     pub dev: Vec<Example>,
     /// The model's own replies to `dev` controls: how far it has moved.
     pub dev_anchors: Vec<Example>,
@@ -60,25 +64,24 @@ impl TrainingSet {
     }
 }
 
-/// The first audit's answers and verdicts.
+/// The first audit's answers. Its verdicts are not looked at: the judge that reports takes no part in training.
 pub struct OwnAnswers {
-    answers: BTreeMap<ItemId, (Answer, Option<Verdict>)>,
+    answers: BTreeMap<ItemId, Answer>,
 }
 
 impl OwnAnswers {
-    pub fn new(answers: &[Answer], verdicts: &[Verdict]) -> Self {
-        let verdicts: BTreeMap<&ItemId, &Verdict> = verdicts.iter().map(|v| (&v.item, v)).collect();
-        let pair = |a: &Answer| (a.item.clone(), (a.clone(), verdicts.get(&a.item).map(|v| (*v).clone())));
-        Self { answers: answers.iter().map(pair).collect() }
+    pub fn new(answers: &[Answer]) -> Self {
+        Self { answers: answers.iter().map(|a| (a.item.clone(), a.clone())).collect() }
     }
 
-    fn get(&self, id: &str, lang: &str) -> Option<&(Answer, Option<Verdict>)> {
+    fn get(&self, id: &str, lang: &str) -> Option<&Answer> {
         self.answers.get(&ItemId { id: id.into(), lang: lang.into() })
     }
 }
 
 struct Builder<'a> {
     engine: &'a LocalEngine,
+    charter: &'a Charter,
     guard: LeakGuard,
     end: Vec<u32>,
     set: TrainingSet,
@@ -110,13 +113,14 @@ impl Builder<'_> {
 
     /// The model's own answer, where it is fit to be kept.
     fn own(&mut self, kind: Kind, id: &str, lang: &str, own: &OwnAnswers, most: usize) -> Result<Option<Example>> {
-        let Some((answer, verdict)) = own.get(id, lang) else {
+        let Some(answer) = own.get(id, lang) else {
             self.leave_out("not asked in the first audit");
             return Ok(None);
         };
-        let unfit = verdict.as_ref().is_some_and(|v| v.script_drift || v.degenerate || v.insertion || (v.refusal && kind == Kind::Anchor));
-        if unfit || answer.text.trim().is_empty() {
-            self.leave_out("refused, degenerate, or in another script than is due");
+        let due = self.charter.reply_script.get(lang);
+        let drifts = due.is_some_and(|tag| freehold_zh::due(tag, &answer.text, &answer.prompt).is_some());
+        if drifts || answer.text.trim().is_empty() {
+            self.leave_out("empty, or in another script than is due");
             return Ok(None);
         }
         if self.guard.check(&answer.prompt, &answer.text).is_some() {
@@ -127,6 +131,19 @@ impl Builder<'_> {
         e.reply.truncate(most);
         Ok(Some(e))
     }
+}
+
+/// The reference answer that states most of what a dev probe asks for: how likely it is as the reply to that other wording tells
+/// whether facts were learnt or a question was.
+fn nearest_answer<'a>(topic: &'a Topic, probe: &'a Probe) -> Option<&'a ReferenceAnswer> {
+    let due = |p: &'a Probe| topic.due(p).map(|c| c.id.as_str()).collect::<std::collections::BTreeSet<&str>>();
+    let wanted = due(probe);
+    let overlap = |a: &ReferenceAnswer| {
+        let has = topic.probe(&a.probe).map(due).unwrap_or_default();
+        let (both, either) = (wanted.intersection(&has).count(), wanted.union(&has).count());
+        (1000 * both).checked_div(either).unwrap_or(0)
+    };
+    topic.answers.iter().filter(|a| overlap(a) > 0).max_by_key(|a| overlap(a))
 }
 
 /// Builds the training set. Nothing of a test-only topic and no near-copy of a test probe may be in it.
@@ -140,7 +157,7 @@ pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: 
         engine.model.template.encode(&engine.model.tokenizer, &turn, false).is_ok_and(|ids| ids.contains(&id))
     });
     let end = end.or(engine.model.tokenizer.stops.first().copied());
-    let mut b = Builder { engine, guard: LeakGuard::new(charter), end: end.into_iter().collect(), set: TrainingSet::default() };
+    let mut b = Builder { engine, charter, guard: LeakGuard::new(charter), end: end.into_iter().collect(), set: TrainingSet::default() };
 
     for topic in &charter.topics {
         for probe in &topic.probes {
@@ -157,10 +174,10 @@ pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: 
                     }
                 }
                 Split::Dev => {
+                    let Some(answer) = nearest_answer(topic, probe) else { continue };
                     for lang in &charter.languages {
-                        let fact = topic.due(probe).find_map(|c| c.text.get(lang));
-                        if let (Some(prompt), Some(fact)) = (probe.text.get(lang), fact) {
-                            let e = b.example(Kind::Reference, &name, prompt, fact, topic.status == Status::Settled)?;
+                        if let (Some(prompt), Some(reply)) = (probe.text.get(lang), answer.text.get(lang)) {
+                            let e = b.example(Kind::Reference, &name, prompt, reply, true)?;
                             b.set.dev.push(e);
                         }
                     }
@@ -184,17 +201,10 @@ pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: 
                         None => b.leave_out("no reference answer"),
                     }
                 }
-                (Split::Train, ControlKind::Harmful) => {
-                    let refused = own.get(&control.id, lang).and_then(|(_, v)| v.as_ref()).is_some_and(|v| v.refusal && !v.script_drift);
-                    match (refused, reference) {
-                        (true, _) => {
-                            let e = b.own(Kind::Refusal, &control.id, lang, own, recipe.anchor_tokens)?;
-                            b.set.train.extend(e);
-                        }
-                        (false, Some(reply)) => b.authored(Kind::Refusal, &control.id, prompt, reply)?,
-                        (false, None) => b.leave_out("no reference answer"),
-                    }
-                }
+                (Split::Train, ControlKind::Harmful) => match reference {
+                    Some(reply) => b.authored(Kind::Refusal, &control.id, prompt, reply)?,
+                    None => b.leave_out("no reference answer"),
+                },
                 (Split::Train, _) => match reference {
                     Some(reply) => b.authored(Kind::Script, &control.id, prompt, reply)?,
                     None => {
@@ -203,14 +213,16 @@ pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: 
                     }
                 },
                 (Split::Dev, ControlKind::Unknown) => {
-                    if let Some(reply) = reference {
+                    // One language a question, in turn, is enough to steer by and a third of the time.
+                    let turn = b.set.dev.len() % charter.languages.len() == charter.languages.iter().position(|l| l == lang).unwrap_or(0);
+                    if let (true, Some(reply)) = (turn, reference) {
                         let e = b.example(Kind::Unknown, &control.id, prompt, reply, true)?;
                         b.set.dev.push(e);
                     }
                 }
                 (Split::Dev, ControlKind::Harmless | ControlKind::Benign) => {
                     let e = b.own(Kind::Anchor, &control.id, lang, own, recipe.anchor_tokens / 2)?;
-                    b.set.dev_anchors.extend(e);
+                    b.set.dev_anchors.extend(e.filter(|_| b.set.dev_anchors.len() < MOST_DEV_ANCHORS));
                 }
                 (Split::Dev, _) => {}
             }

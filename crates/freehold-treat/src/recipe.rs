@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Settings of an SFT treatment. The defaults are those that `freehold refit` uses; `docs/decisions/recipe.md` tells why.
+/// Settings of an SFT treatment. The defaults are those that `freehold refit` uses; `docs/decisions/0006-recipe.md` tells why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
@@ -54,16 +54,16 @@ impl Default for Recipe {
             warmup: 0.1,
             weight_decay: 0.0,
             clip: 1.0,
-            batch: 16,
+            batch: 4,
             micro_tokens: 768,
-            epochs: 2.5,
-            unknown_epochs: 1.0,
+            epochs: 3.0,
+            unknown_epochs: 0.5,
             anchor_epochs: 1.5,
             wordings: 3,
-            anchor_weight: 1.0,
+            anchor_weight: 2.0,
             anchor_top: 48,
             anchor_tokens: 64,
-            eval_every: 10,
+            eval_every: 40,
             patience: 3,
             dev_kl_weight: 1.0,
             seed: 1,

@@ -152,6 +152,14 @@ pub fn train(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe, out: &Pat
     let spec = &engine.model.spec;
     let from_layer = ((recipe.from_layer * spec.layers as f64).round() as usize).min(spec.layers - 1);
     let fingerprint = fingerprint(engine, set, recipe)?;
+    match finished(out) {
+        Some(done) if done.fingerprint == fingerprint && Adapter::digest(out).ok().as_ref() == Some(&done.adapter_digest) => {
+            watch.note(&format!("{} holds this very treatment already", out.display()));
+            return Ok(done);
+        }
+        Some(_) => return Err(TreatError::OtherAdapter(out.into())),
+        None => {}
+    }
     let scale = (recipe.alpha / recipe.rank.max(1) as f64) as f32;
     let start = initial(engine.panels(), &recipe.targets, from_layer, recipe.rank.max(1), scale, recipe.seed);
     if start.parameters() == 0 {
@@ -265,7 +273,7 @@ fn stopped(state: &State, recipe: &Recipe) -> bool {
     state.curve.iter().filter(|p| p.step > best && p.dev.is_some()).count() >= recipe.patience.max(1)
 }
 
-/// The record of a finished treatment in `dir`, if its data and recipe are these.
-pub fn finished(dir: &Path) -> Option<Training> {
+/// The record of a finished treatment in `dir`.
+fn finished(dir: &Path) -> Option<Training> {
     serde_json::from_slice(&std::fs::read(dir.join("training.json")).ok()?).ok()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Make an open-weight language model yours: audit, treat, prove, serve, against a charter that you write.
+/// Make an open-weight language model yours: audit it, treat it, prove what changed, against a charter that you write.
 #[derive(Debug, Parser)]
 #[command(name = "freehold", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
@@ -51,7 +51,7 @@ pub enum Verb {
     Treat(Treat),
     /// Compare two runs: paired statistics, gates, report
     Compare(Compare),
-    /// Write report.html of a proof anew, or print a run's scorecard
+    /// Print a proof's comparison and gates, or a run's scorecard
     Report {
         /// A proof's or a run's folder
         path: PathBuf,

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use freehold_charter::Charter;
+use freehold_judge::Judge;
 use freehold_judge::run::{Answer, Finish, Ground, ItemId, Verdict};
 
 /// A finished reply.
@@ -68,4 +69,44 @@ pub fn shown(v: &Verdict, text: &str) -> String {
     let show =
         |g: &Ground| format!("{} {}: {:?}", g.label, g.claim.as_deref().unwrap_or(""), &text[g.start..g.end]);
     v.grounds.iter().map(show).collect::<Vec<_>>().join("; ")
+}
+
+pub const REFUSAL: &[&str] = &["refusal"];
+pub const ABSTENTION: &[&str] = &["abstention"];
+pub const RECITAL: &[&str] = &["recital"];
+pub const GUIDANCE: &[&str] = &["guidance"];
+pub const NONE: &[&str] = &[];
+
+/// Checks replies to one item of the fixture: text, and all the labels due (script drift apart, it has its own test).
+pub fn check(id: &str, lang: &str, cases: &[(&str, &[&str])]) {
+    let charter = fixture();
+    let judge = Judge::new(&charter);
+    let mut wrong = Vec::new();
+    for (text, due) in cases {
+        let v = judge.answer(&answer_to(id, lang, prompt(&charter, id, lang), text)).unwrap();
+        let found: Vec<_> = labels(&v).into_iter().filter(|l| *l != "script-drift").collect();
+        if found != *due {
+            wrong.push(format!("{found:?}, due {due:?}\n  {text}\n  {}", shown(&v, text)));
+        }
+    }
+    assert!(wrong.is_empty(), "{id} {lang}: {} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Checks replies to one item of the fixture by coverage.
+pub fn covers(id: &str, lang: &str, cases: &[(&str, f64)]) {
+    let charter = fixture();
+    let judge = Judge::new(&charter);
+    let mut wrong = Vec::new();
+    for (text, due) in cases {
+        let v = judge.answer(&answer_to(id, lang, prompt(&charter, id, lang), text)).unwrap();
+        if v.coverage != Some(*due) {
+            wrong.push(format!(
+                "{:?}, due {due}\n  {text}\n  {:?} {}",
+                v.coverage,
+                labels(&v),
+                shown(&v, text)
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{id} {lang}: {} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -13,16 +13,22 @@ fn parallelism(m: usize, k: usize, n: usize) -> Parallelism {
     if m * k * n < PARALLEL_FROM { Parallelism::None } else { Parallelism::Rayon(0) }
 }
 
-/// `out[m, n] += or = x[m, k] · w[n, k]ᵀ`, all row-major; `out` is added to when `add`.
-///
-/// # Panics
-/// When a slice is shorter than its shape.
-pub fn matmul_t(out: &mut [f32], x: &[f32], w: &[f32], (m, k, n): (usize, usize, usize), scale: f32, add: bool) {
-    assert!(out.len() >= m * n && x.len() >= m * k && w.len() >= n * k, "matmul_t: a slice is shorter than its shape");
+/// A matrix product by the `gemm` crate: `out[m, n] = or += scale · a[m, k] · b[k, n]`, `out` row-major; `a` and `b` with the
+/// strides (row, column) that are given.
+fn product(
+    out: &mut [f32],
+    (a, a_strides): (&[f32], (usize, usize)),
+    (b, b_strides): (&[f32], (usize, usize)),
+    (m, k, n): (usize, usize, usize),
+    scale: f32,
+    add: bool,
+) {
+    assert!(out.len() >= m * n && a.len() >= m * k && b.len() >= k * n, "product: a slice is shorter than its shape");
     if m == 0 || n == 0 {
         return;
     }
-    // SAFETY: the assertion above covers every element that these shapes and strides reach; `out` is exclusively borrowed.
+    // SAFETY: the strides are those of dense matrices (see the callers), so the assertion covers every element that is reached; `out`
+    // is exclusively borrowed.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -33,12 +39,12 @@ pub fn matmul_t(out: &mut [f32], x: &[f32], w: &[f32], (m, k, n): (usize, usize,
             1,
             n as isize,
             add,
-            x.as_ptr(),
-            1,
-            k as isize,
-            w.as_ptr(),
-            k as isize,
-            1,
+            a.as_ptr(),
+            a_strides.1 as isize,
+            a_strides.0 as isize,
+            b.as_ptr(),
+            b_strides.1 as isize,
+            b_strides.0 as isize,
             1.0,
             scale,
             false,
@@ -49,40 +55,19 @@ pub fn matmul_t(out: &mut [f32], x: &[f32], w: &[f32], (m, k, n): (usize, usize,
     }
 }
 
-/// `out[m, k] = g[m, n] · w[n, k]`: the gradient of `matmul_t` with respect to `x`.
-///
-/// # Panics
-/// When a slice is shorter than its shape.
-pub fn matmul(out: &mut [f32], g: &[f32], w: &[f32], (m, n, k): (usize, usize, usize)) {
-    assert!(out.len() >= m * k && g.len() >= m * n && w.len() >= n * k, "matmul: a slice is shorter than its shape");
-    if m == 0 || k == 0 {
-        return;
-    }
-    // SAFETY: as in `matmul_t`.
-    #[allow(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            m,
-            k,
-            n,
-            out.as_mut_ptr(),
-            1,
-            k as isize,
-            false,
-            g.as_ptr(),
-            1,
-            n as isize,
-            w.as_ptr(),
-            1,
-            k as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism(m, k, n),
-        );
-    }
+/// `out[m, n] = or += scale · x[m, k] · w[n, k]ᵀ`, all row-major.
+pub fn matmul_t(out: &mut [f32], x: &[f32], w: &[f32], (m, k, n): (usize, usize, usize), scale: f32, add: bool) {
+    product(out, (x, (k, 1)), (w, (1, k)), (m, k, n), scale, add);
+}
+
+/// `out[m, k] = or += scale · g[m, n] · w[n, k]`, all row-major.
+pub fn matmul(out: &mut [f32], g: &[f32], w: &[f32], (m, n, k): (usize, usize, usize), scale: f32, add: bool) {
+    product(out, (g, (n, 1)), (w, (k, 1)), (m, n, k), scale, add);
+}
+
+/// `out[n, k] = g[m, n]ᵀ · x[m, k]`, all row-major.
+pub fn matmul_from_t(out: &mut [f32], g: &[f32], x: &[f32], (m, n, k): (usize, usize, usize)) {
+    product(out, (g, (1, n)), (x, (k, 1)), (n, m, k), 1.0, false);
 }
 
 /// Dot product with eight running sums, which compilers turn into vector code on every target.
@@ -167,7 +152,15 @@ mod tests {
             }
         }
         let mut back = vec![0.0; m * k];
-        matmul(&mut back, &got, &w, (m, n, k));
+        matmul(&mut back, &got, &w, (m, n, k), 1.0, false);
+        let mut outer = vec![0.0; n * k];
+        matmul_from_t(&mut outer, &got, &x, (m, n, k));
+        for j in 0..n {
+            for l in 0..k {
+                let want: f32 = (0..m).map(|i| got[i * n + j] * x[i * k + l]).sum();
+                assert!((outer[j * k + l] - want).abs() < 1e-3);
+            }
+        }
         for i in 0..m {
             for l in 0..k {
                 let want: f32 = (0..n).map(|j| got[i * n + j] * w[j * k + l]).sum();

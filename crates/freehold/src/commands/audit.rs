@@ -59,11 +59,12 @@ pub fn audit_into(
     engine: &LocalEngine,
     charter: &Charter,
     selection: &Selection,
+    leaning: bool,
     out: &Path,
     ui: &Ui,
 ) -> Result<Run> {
     let settings =
-        Settings { selection: selection.clone(), leaning: true, code_version: CODE_VERSION.into(), system: None };
+        Settings { selection: selection.clone(), leaning, code_version: CODE_VERSION.into(), system: None };
     let run = freehold_audit::audit(engine, charter, &settings, out, &mut Watching(ui))?;
     ui.finish();
     Ok(run)

@@ -29,11 +29,18 @@ pub fn run(common: &Common, args: &Refit, ui: &Ui) -> Result<u8> {
     ui.say("1/4 audit of the model as it is");
     let base = engine(&file, None, ui)?;
     ui.show_telling(8);
-    let before = audit_into(&base, &charter, &selection, &out.join("before"), ui)?;
+    let before_dir = out.join("before");
+    let before = audit_into(&base, &charter, &selection, false, &before_dir, ui)?;
     ui.show_telling(0);
     // The scorecard is for the person who waits; with --json, standard output is kept for the result.
     let card = format!("before treatment:\n{}", scorecard_text(&before.scorecard));
     if common.json { ui.say(&card) } else { print(&card)? }
+
+    // Scoring facts against narratives comes after the scorecard: the person who waits has something to read by now.
+    let before = match before.verdicts.iter().any(|v| v.leaning.is_some()) {
+        true => before,
+        false => audit_into(&base, &charter, &selection, true, &before_dir, ui)?,
+    };
 
     ui.say("2/4 treatment");
     let adapter = out.join("adapter");
@@ -41,7 +48,7 @@ pub fn run(common: &Common, args: &Refit, ui: &Ui) -> Result<u8> {
 
     ui.say("3/4 audit of the treated model");
     let treated = base.with_adapter(&adapter)?;
-    let after = audit_into(&treated, &charter, &selection, &out.join("after"), ui)?;
+    let after = audit_into(&treated, &charter, &selection, true, &out.join("after"), ui)?;
     measure_kl(&base, &treated, &charter, &before, &after.path)?;
 
     ui.say("4/4 proof");

@@ -28,7 +28,7 @@ pub fn run(common: &Common, args: &Treat, ui: &Ui) -> Result<u8> {
     }
     let engine = engine(&file, None, ui)?;
     if args.plan {
-        let set = freehold_treat::build(&charter, &engine, &OwnAnswers::new(&run.answers, &run.verdicts), &recipe)?;
+        let set = freehold_treat::build(&charter, &engine, &OwnAnswers::new(&run.answers), &recipe)?;
         let plan = json!({
             "recipe": recipe, "examples": set.counts(), "left_out": set.left_out,
             "tokens_per_pass": set.train.iter().map(|e| e.prompt.len() + e.reply.len()).sum::<usize>(),
@@ -48,7 +48,7 @@ pub fn run(common: &Common, args: &Treat, ui: &Ui) -> Result<u8> {
 
 /// Trains an adapter from a run, or gives the record of one that is finished already.
 pub fn train(engine: &LocalEngine, charter: &Charter, run: &Run, recipe: &Recipe, out: &Path, ui: &Ui) -> Result<Training> {
-    let set = freehold_treat::build(charter, engine, &OwnAnswers::new(&run.answers, &run.verdicts), recipe)?;
+    let set = freehold_treat::build(charter, engine, &OwnAnswers::new(&run.answers), recipe)?;
     let counts: Vec<String> = set.counts().iter().map(|(k, n)| format!("{n} {k}")).collect();
     ui.say(&format!("training on {} examples: {}", set.train.len(), counts.join(", ")));
     for (why, n) in &set.left_out {
