@@ -7,9 +7,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use freehold_charter::{Charter, ClaimKind, Split};
 use freehold_engine::{Engine, Event, Message, Request, Sampling, ScoreRequest};
-use freehold_judge::run::{Answer, Finish, ItemId, RunRecord, Verdict};
 use freehold_judge::Judge;
 use freehold_judge::measure::scorecard;
+use freehold_judge::run::{Answer, Finish, ItemId, RunRecord, Verdict};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -74,7 +74,13 @@ fn same<T: PartialEq + std::fmt::Debug>(path: &Path, what: &'static str, theirs:
 }
 
 /// The run's record: the one in the folder if it is of the same audit, else a new one.
-fn record(folder: &Folder, engine: &dyn Engine, charter: &Charter, settings: &Settings, n: usize) -> Result<RunRecord> {
+fn record(
+    folder: &Folder,
+    engine: &dyn Engine,
+    charter: &Charter,
+    settings: &Settings,
+    n: usize,
+) -> Result<RunRecord> {
     let id = engine.identity();
     let languages = match settings.selection.languages.as_slice() {
         [] => charter.languages.clone(),
@@ -112,14 +118,26 @@ fn record(folder: &Folder, engine: &dyn Engine, charter: &Charter, settings: &Se
     same(path, "model", &old.model_digest, &fresh.model_digest)?;
     same(path, "adapter", &old.adapter_digest, &fresh.adapter_digest)?;
     same(path, "system prompt", &old.system_prompt, &fresh.system_prompt)?;
-    Ok(RunRecord { items: n, languages: fresh.languages, finished: None, code_version: fresh.code_version, ..old })
+    Ok(RunRecord {
+        items: n,
+        languages: fresh.languages,
+        finished: None,
+        code_version: fresh.code_version,
+        ..old
+    })
 }
 
 /// Asks every question that the folder has no answer to yet, judges all answers, writes the scorecard.
 ///
 /// # Errors
 /// [`AuditError::OtherRun`] when the folder holds a run of something else; I/O and engine errors as they are.
-pub fn audit(engine: &dyn Engine, charter: &Charter, settings: &Settings, out: &Path, watch: &mut dyn Watch) -> Result<Run> {
+pub fn audit(
+    engine: &dyn Engine,
+    charter: &Charter,
+    settings: &Settings,
+    out: &Path,
+    watch: &mut dyn Watch,
+) -> Result<Run> {
     let all = items(charter, &settings.selection);
     if all.is_empty() {
         return Err(AuditError::Nothing(format!("{:?}", settings.selection.languages)));
@@ -136,11 +154,16 @@ pub fn audit(engine: &dyn Engine, charter: &Charter, settings: &Settings, out: &
     }
     let mut lines = folder.answers()?;
     let known: std::collections::HashSet<&str> = lines.seen.iter().map(|a| a.key.as_str()).collect();
-    let todo: Vec<&(String, &Item, Vec<u32>)> = keyed.iter().filter(|(key, ..)| !known.contains(key.as_str())).collect();
+    let todo: Vec<&(String, &Item, Vec<u32>)> =
+        keyed.iter().filter(|(key, ..)| !known.contains(key.as_str())).collect();
     watch.start("asking", all.len(), all.len() - todo.len());
     let requests: Vec<Request> = todo
         .iter()
-        .map(|(_, item, ids)| Request { ids: ids.clone(), max_new_tokens: item.max_new_tokens, sampling: Sampling::GREEDY })
+        .map(|(_, item, ids)| Request {
+            ids: ids.clone(),
+            max_new_tokens: item.max_new_tokens,
+            sampling: Sampling::GREEDY,
+        })
         .collect();
     let mut failed = None;
     let mut since = Instant::now();
@@ -181,7 +204,8 @@ pub fn audit(engine: &dyn Engine, charter: &Charter, settings: &Settings, out: &
 
     // In the order of the charter, each once, whatever order they were answered in.
     let mut by_key: BTreeMap<&str, &Answer> = lines.seen.iter().map(|a| (a.key.as_str(), a)).collect();
-    let answers: Vec<Answer> = keyed.iter().filter_map(|(key, ..)| by_key.remove(key.as_str()).cloned()).collect();
+    let answers: Vec<Answer> =
+        keyed.iter().filter_map(|(key, ..)| by_key.remove(key.as_str()).cloned()).collect();
     let mut verdicts: Vec<Verdict> = answers.iter().filter_map(|a| judge.answer(a)).collect();
     if settings.leaning {
         let started = Instant::now();
@@ -201,9 +225,10 @@ pub fn audit(engine: &dyn Engine, charter: &Charter, settings: &Settings, out: &
 /// `<think>…</think>` apart from what follows it.
 fn split_reasoning(text: &str) -> (String, String) {
     match text.split_once("</think>") {
-        Some((before, after)) => {
-            (before.trim_start().trim_start_matches("<think>").trim().to_string(), after.trim_start().to_string())
-        }
+        Some((before, after)) => (
+            before.trim_start().trim_start_matches("<think>").trim().to_string(),
+            after.trim_start().to_string(),
+        ),
         None => (String::new(), text.to_string()),
     }
 }
@@ -228,7 +253,8 @@ fn lean(
         let Some((topic, probe)) = a.item.id.split_once('/') else { continue };
         let Some(topic) = charter.topic(topic) else { continue };
         let Some(probe) = topic.probe(probe).filter(|p| p.split == Split::Test) else { continue };
-        let fact = topic.due(probe).find(|c| c.kind == ClaimKind::Fact).and_then(|c| c.text.get(&a.item.lang));
+        let fact =
+            topic.due(probe).find(|c| c.kind == ClaimKind::Fact).and_then(|c| c.text.get(&a.item.lang));
         let narrative = topic.claims_of(ClaimKind::Narrative).find_map(|c| c.text.get(&a.item.lang));
         let (Some(fact), Some(narrative)) = (fact, narrative) else { continue };
         let request = |text: &str| -> Result<ScoreRequest> {
@@ -236,7 +262,12 @@ fn lean(
         };
         let (facts, narratives) = (vec![request(fact)?], vec![request(narrative)?]);
         let parts: Vec<&[u32]> = facts.iter().chain(&narratives).map(|r| r.continuation.as_slice()).collect();
-        jobs.push(Job { key: cache_key(engine, &a.prompt_ids, 0, &parts), item: a.item.clone(), facts, narratives });
+        jobs.push(Job {
+            key: cache_key(engine, &a.prompt_ids, 0, &parts),
+            item: a.item.clone(),
+            facts,
+            narratives,
+        });
     }
     let known: std::collections::HashSet<String> = lines.seen.iter().map(|l| l.key.clone()).collect();
     let wanted: std::collections::HashSet<String> = jobs.iter().map(|j| j.key.clone()).collect();
@@ -244,14 +275,18 @@ fn lean(
     watch.start("scoring", jobs.len(), done);
     jobs.retain(|j| !known.contains(&j.key));
     for chunk in jobs.chunks(8) {
-        let requests: Vec<ScoreRequest> = chunk.iter().flat_map(|j| j.facts.iter().chain(&j.narratives).cloned()).collect();
+        let requests: Vec<ScoreRequest> =
+            chunk.iter().flat_map(|j| j.facts.iter().chain(&j.narratives).cloned()).collect();
         let scores = engine.score(&requests)?;
         let mut at = 0;
         for job in chunk {
             let mut mean = |requests: &[ScoreRequest]| {
                 let n = requests.len();
-                let sum: f64 =
-                    requests.iter().zip(&scores[at..at + n]).map(|(r, s)| s / r.continuation.len().max(1) as f64).sum();
+                let sum: f64 = requests
+                    .iter()
+                    .zip(&scores[at..at + n])
+                    .map(|(r, s)| s / r.continuation.len().max(1) as f64)
+                    .sum();
                 at += n;
                 sum / n.max(1) as f64
             };

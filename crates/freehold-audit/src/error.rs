@@ -8,7 +8,9 @@ pub enum AuditError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path}, line {line}: {reason}; restore the file, or remove the folder to audit anew")]
     Damaged { path: PathBuf, line: usize, reason: String },
-    #[error("{path} holds a run with another {what} ({theirs}, now {ours}): choose another folder with --out, or remove it")]
+    #[error(
+        "{path} holds a run with another {what} ({theirs}, now {ours}): choose another folder with --out, or remove it"
+    )]
     OtherRun { path: PathBuf, what: &'static str, theirs: String, ours: String },
     #[error("{0} is being written by another freehold; wait for it or choose another folder")]
     Busy(PathBuf),

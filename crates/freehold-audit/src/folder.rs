@@ -59,8 +59,11 @@ fn parse_lines<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<Vec<T>> 
         .enumerate()
         .filter(|(_, line)| !line.is_empty())
         .map(|(i, line)| {
-            serde_json::from_slice(line)
-                .map_err(|e| AuditError::Damaged { path: path.into(), line: i + 1, reason: e.to_string() })
+            serde_json::from_slice(line).map_err(|e| AuditError::Damaged {
+                path: path.into(),
+                line: i + 1,
+                reason: e.to_string(),
+            })
         })
         .collect()
 }
@@ -75,9 +78,11 @@ fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|e| AuditError::Damaged { path: path.into(), line: e.line(), reason: e.to_string() }),
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| AuditError::Damaged {
+            path: path.into(),
+            line: e.line(),
+            reason: e.to_string(),
+        }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(io(path)(e)),
     }

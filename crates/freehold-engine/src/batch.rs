@@ -32,7 +32,12 @@ pub fn common_prefix<'a>(mut prompts: impl Iterator<Item = &'a [u32]>) -> usize 
 }
 
 /// Runs `ids` through the decoder into a cache that others can continue.
-pub fn prefix_cache(decoder: &Decoder<Cpu>, ids: &[u32], parent: Option<&Arc<KvCache>>, position: usize) -> Result<Arc<KvCache>> {
+pub fn prefix_cache(
+    decoder: &Decoder<Cpu>,
+    ids: &[u32],
+    parent: Option<&Arc<KvCache>>,
+    position: usize,
+) -> Result<Arc<KvCache>> {
     let mut cache = parent.map_or_else(|| KvCache::new(decoder.spec().layers), KvCache::continuing);
     for (i, chunk) in ids.chunks(PREFILL_ROWS).enumerate() {
         let mut layout = Layout::default();
@@ -59,7 +64,8 @@ pub fn run(
     requests: &[Request],
     on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
-    let shared = if requests.len() > 1 { common_prefix(requests.iter().map(|r| r.ids.as_slice())) } else { 0 };
+    let shared =
+        if requests.len() > 1 { common_prefix(requests.iter().map(|r| r.ids.as_slice())) } else { 0 };
     let prefix = match shared {
         0 => None,
         n => Some(prefix_cache(decoder, &requests[0].ids[..n], None, 0)?),
@@ -78,7 +84,9 @@ pub fn run(
             }
             rows += pending.len();
             waiting.pop_front();
-            caches.push(prefix.as_ref().map_or_else(|| KvCache::new(decoder.spec().layers), KvCache::continuing));
+            caches.push(
+                prefix.as_ref().map_or_else(|| KvCache::new(decoder.spec().layers), KvCache::continuing),
+            );
             running.push(Running {
                 request: next,
                 pending,
@@ -139,6 +147,10 @@ pub fn run(
 }
 
 /// Values of a tensor without a copy where it can be had.
-pub fn logits_of(decoder: &Decoder<Cpu>, hidden: &<Cpu as freehold_model::ops::Ops>::Tensor, rows: &[usize]) -> Result<Vec<f32>> {
+pub fn logits_of(
+    decoder: &Decoder<Cpu>,
+    hidden: &<Cpu as freehold_model::ops::Ops>::Tensor,
+    rows: &[usize],
+) -> Result<Vec<f32>> {
     decoder.ops.values(&decoder.logits(hidden, rows)?)
 }

@@ -95,7 +95,11 @@ impl LocalEngine {
     }
 
     /// Calls `each(reply, token index, logits)` for the logits that predict every token of every reply. Logits may be overwritten.
-    pub fn reply_logits(&self, replies: &[Reply], each: &(dyn Fn(usize, usize, &mut [f32]) + Sync)) -> Result<()> {
+    pub fn reply_logits(
+        &self,
+        replies: &[Reply],
+        each: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
+    ) -> Result<()> {
         for r in replies {
             self.check(r.prompt.len(), r.reply.len())?;
         }
@@ -110,11 +114,14 @@ impl LocalEngine {
             let mut caches = Vec::new();
             while at < replies.len() && (caches.is_empty() || ids.len() < 384) {
                 let r = &replies[at];
-                let fed = r.prompt[shared..].iter().chain(r.reply.iter().take(r.reply.len().saturating_sub(1)));
+                let fed =
+                    r.prompt[shared..].iter().chain(r.reply.iter().take(r.reply.len().saturating_sub(1)));
                 let first = ids.len();
                 ids.extend(fed);
                 layout.push(ids.len() - first, shared, caches.len());
-                caches.push(prefix.as_ref().map_or_else(|| KvCache::new(self.model.spec.layers), KvCache::continuing));
+                caches.push(
+                    prefix.as_ref().map_or_else(|| KvCache::new(self.model.spec.layers), KvCache::continuing),
+                );
                 let start = first + r.prompt.len() - shared - 1;
                 rows.extend((0..r.reply.len()).map(|i| (start + i, at, i)));
                 at += 1;
@@ -123,7 +130,10 @@ impl LocalEngine {
             for chunk in rows.chunks(LOGIT_ROWS) {
                 let index: Vec<usize> = chunk.iter().map(|r| r.0).collect();
                 let mut logits = batch::logits_of(&self.decoder, &hidden, &index)?;
-                logits.par_chunks_mut(self.model.spec.vocab).zip(chunk).for_each(|(l, &(_, reply, i))| each(reply, i, l));
+                logits
+                    .par_chunks_mut(self.model.spec.vocab)
+                    .zip(chunk)
+                    .for_each(|(l, &(_, reply, i))| each(reply, i, l));
             }
         }
         Ok(())
@@ -163,7 +173,11 @@ impl LocalEngine {
             other.reply_logits(one, &|_, i, q| {
                 let (Ok(p), Ok(mut sum)) = (mine[i].lock(), sums[i].lock()) else { return };
                 let (lp, lq) = (log_sum_exp(&p), log_sum_exp(q));
-                *sum = p.iter().zip(q.iter()).map(|(&a, &b)| f64::from(exp(a - lp)) * f64::from((a - lp) - (b - lq))).sum();
+                *sum = p
+                    .iter()
+                    .zip(q.iter())
+                    .map(|(&a, &b)| f64::from(exp(a - lp)) * f64::from((a - lp) - (b - lq)))
+                    .sum();
             })?;
             let total: f64 = sums.into_iter().map(|s| s.into_inner().unwrap_or_default()).sum();
             means.push(total.max(0.0) / r.reply.len().max(1) as f64);
@@ -204,8 +218,10 @@ impl Engine for LocalEngine {
     }
 
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<f64>> {
-        let replies: Vec<Reply> =
-            requests.iter().map(|r| Reply { prompt: r.prompt.clone(), reply: r.continuation.clone() }).collect();
+        let replies: Vec<Reply> = requests
+            .iter()
+            .map(|r| Reply { prompt: r.prompt.clone(), reply: r.continuation.clone() })
+            .collect();
         let sums: Vec<Vec<std::sync::Mutex<f64>>> =
             replies.iter().map(|r| r.reply.iter().map(|_| Default::default()).collect()).collect();
         self.reply_logits(&replies, &|reply, i, logits| {
@@ -214,7 +230,9 @@ impl Engine for LocalEngine {
                 *s = logits.get(token).map_or(f64::NEG_INFINITY, |v| f64::from(v - log_sum_exp(logits)));
             }
         })?;
-        let sum = |tokens: Vec<std::sync::Mutex<f64>>| tokens.into_iter().map(|m| m.into_inner().unwrap_or_default()).sum();
+        let sum = |tokens: Vec<std::sync::Mutex<f64>>| {
+            tokens.into_iter().map(|m| m.into_inner().unwrap_or_default()).sum()
+        };
         Ok(sums.into_iter().map(sum).collect())
     }
 

@@ -6,8 +6,20 @@ use freehold_model::kernels::packed::{Packed, instruction_set};
 use freehold_model::kernels::{matmul, matmul_t};
 
 fn main() {
-    println!("{}: rows × in × out, GFLOP/s: packed forward, gemm forward, packed backward, gemm backward", instruction_set());
-    for (m, k, n) in [(1, 896, 4864), (16, 896, 4864), (64, 896, 4864), (64, 4864, 896), (512, 896, 4864), (512, 4864, 896), (64, 896, 896), (32, 896, 75968)] {
+    println!(
+        "{}: rows × in × out, GFLOP/s: packed forward, gemm forward, packed backward, gemm backward",
+        instruction_set()
+    );
+    for (m, k, n) in [
+        (1, 896, 4864),
+        (16, 896, 4864),
+        (64, 896, 4864),
+        (64, 4864, 896),
+        (512, 896, 4864),
+        (512, 4864, 896),
+        (64, 896, 896),
+        (32, 896, 75968),
+    ] {
         let w: Vec<f32> = (0..n * k).map(|i| (i % 17) as f32 - 8.0).collect();
         let x: Vec<f32> = (0..m * k).map(|i| (i % 13) as f32 - 6.0).collect();
         let g: Vec<f32> = (0..m * n).map(|i| (i % 11) as f32 - 5.0).collect();

@@ -101,7 +101,8 @@ impl Adapter {
         let path = dir.join("adapter_config.json");
         let wrong = |reason: String| ModelError::Adapter { path: dir.into(), reason };
         let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path))?;
-        let config: Config = serde_json::from_str(&text).map_err(|e| wrong(format!("adapter_config.json: {e}")))?;
+        let config: Config =
+            serde_json::from_str(&text).map_err(|e| wrong(format!("adapter_config.json: {e}")))?;
         if config.peft_type != "LORA" || config.use_dora || config.bias != "none" || config.fan_in_fan_out {
             return Err(wrong("only plain LoRA without biases is supported".into()));
         }
@@ -113,9 +114,11 @@ impl Adapter {
 
         let path = dir.join("adapter_model.safetensors");
         let bytes = std::fs::read(&path).map_err(ModelError::io(&path))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| wrong(format!("adapter_model.safetensors: {e}")))?;
+        let tensors =
+            SafeTensors::deserialize(&bytes).map_err(|e| wrong(format!("adapter_model.safetensors: {e}")))?;
         let mut adapter = Adapter::default();
-        let mut left: std::collections::BTreeSet<String> = tensors.names().iter().map(|n| n.to_string()).collect();
+        let mut left: std::collections::BTreeSet<String> =
+            tensors.names().iter().map(|n| n.to_string()).collect();
         for layer in 0..spec.layers {
             for p in 0..PROJECTIONS.len() {
                 let (out, input) = projection_shape(spec, p);
@@ -123,16 +126,22 @@ impl Adapter {
                     let name = key(layer, p, part);
                     let Ok(view) = tensors.tensor(&name) else { return Ok(None) };
                     if view.shape() != shape {
-                        let reason = format!("`{name}` has the shape {:?}, this model needs {shape:?}", view.shape());
+                        let reason =
+                            format!("`{name}` has the shape {:?}, this model needs {shape:?}", view.shape());
                         return Err(wrong(reason));
                     }
-                    floats(&view).map(Some).ok_or_else(|| wrong(format!("`{name}` is {:?}; f32, f16, bf16 are read", view.dtype())))
+                    floats(&view).map(Some).ok_or_else(|| {
+                        wrong(format!("`{name}` is {:?}; f32, f16, bf16 are read", view.dtype()))
+                    })
                 };
                 let (a, b) = (read('A', [config.r, input])?, read('B', [out, config.r])?);
                 match (a, b) {
                     (Some(a), Some(b)) => {
                         if a.iter().chain(&b).any(|v| !v.is_finite()) {
-                            return Err(wrong(format!("`{}` has values that are not finite", key(layer, p, 'A'))));
+                            return Err(wrong(format!(
+                                "`{}` has values that are not finite",
+                                key(layer, p, 'A')
+                            )));
                         }
                         left.remove(&key(layer, p, 'A'));
                         left.remove(&key(layer, p, 'B'));
@@ -156,9 +165,13 @@ impl Adapter {
     pub fn save(&self, dir: &Path, base: &str) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(ModelError::io(dir))?;
         let Some(first) = self.matrices.values().next() else {
-            return Err(ModelError::Adapter { path: dir.into(), reason: "there is nothing in it to save".into() });
+            return Err(ModelError::Adapter {
+                path: dir.into(),
+                reason: "there is nothing in it to save".into(),
+            });
         };
-        let modules: std::collections::BTreeSet<&str> = self.matrices.keys().map(|k| PROJECTIONS[k.1]).collect();
+        let modules: std::collections::BTreeSet<&str> =
+            self.matrices.keys().map(|k| PROJECTIONS[k.1]).collect();
         let layers: std::collections::BTreeSet<usize> = self.matrices.keys().map(|k| k.0).collect();
         let config = Config {
             peft_type: "LORA".into(),
@@ -181,10 +194,14 @@ impl Adapter {
             data.push((key(l, p, 'A'), vec![m.rank, m.a.len() / m.rank], bytes_of(&m.a)));
             data.push((key(l, p, 'B'), vec![m.b.len() / m.rank, m.rank], bytes_of(&m.b)));
         }
-        let wrong = |e: &dyn std::fmt::Display| ModelError::Adapter { path: dir.into(), reason: e.to_string() };
+        let wrong =
+            |e: &dyn std::fmt::Display| ModelError::Adapter { path: dir.into(), reason: e.to_string() };
         let mut views = Vec::new();
         for (name, shape, bytes) in &data {
-            views.push((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| wrong(&e))?));
+            views.push((
+                name.as_str(),
+                TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| wrong(&e))?,
+            ));
         }
         let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
         let tensors = safetensors::serialize(views, Some(metadata)).map_err(|e| wrong(&e))?;
@@ -198,7 +215,10 @@ fn floats(view: &TensorView) -> Option<Vec<f32>> {
     let data = view.data();
     Some(match view.dtype() {
         Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::BF16 => data.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect(),
+        Dtype::BF16 => data
+            .chunks_exact(2)
+            .map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16))
+            .collect(),
         Dtype::F16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
         _ => return None,
     })

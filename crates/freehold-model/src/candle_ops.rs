@@ -6,7 +6,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout as Strides, Shape, Tensor};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout as Strides, Shape, Tensor,
+};
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -16,9 +18,9 @@ use crate::ops::{Heads, Layout, Linear, Ops, Panel, rotate};
 type Candle1 = candle_core::Result<(CpuStorage, Shape)>;
 
 fn slice<'a>(storage: &'a CpuStorage, strides: &Strides) -> candle_core::Result<&'a [f32]> {
-    let (start, end) = strides
-        .contiguous_offsets()
-        .ok_or_else(|| candle_core::Error::Msg("internal: an operation was given a tensor that is not contiguous".into()))?;
+    let (start, end) = strides.contiguous_offsets().ok_or_else(|| {
+        candle_core::Error::Msg("internal: an operation was given a tensor that is not contiguous".into())
+    })?;
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
@@ -150,16 +152,18 @@ impl CustomOp1 for RmsNorm {
         let mut out = vec![0.0; arg.elem_count()];
         with_values(arg, |x| {
             with_values(grad, |g| {
-                out.par_chunks_mut(cols).zip(x.par_chunks(cols)).zip(g.par_chunks(cols)).for_each(|((out, x), g)| {
-                    let r = 1.0 / (dot(x, x) / cols as f32 + self.eps).sqrt();
-                    for ((o, g), w) in out.iter_mut().zip(g).zip(&self.weight) {
-                        *o = g * w;
-                    }
-                    let mean = dot(x, out) / cols as f32;
-                    for (o, x) in out.iter_mut().zip(x) {
-                        *o = r * *o - x * r * r * r * mean;
-                    }
-                });
+                out.par_chunks_mut(cols).zip(x.par_chunks(cols)).zip(g.par_chunks(cols)).for_each(
+                    |((out, x), g)| {
+                        let r = 1.0 / (dot(x, x) / cols as f32 + self.eps).sqrt();
+                        for ((o, g), w) in out.iter_mut().zip(g).zip(&self.weight) {
+                            *o = g * w;
+                        }
+                        let mean = dot(x, out) / cols as f32;
+                        for (o, x) in out.iter_mut().zip(x) {
+                            *o = r * *o - x * r * r * r * mean;
+                        }
+                    },
+                );
             })
         })??;
         Tensor::from_vec(out, arg.shape(), arg.device()).map(Some)
@@ -350,7 +354,10 @@ pub fn head_loss(normed: &Tensor, head: &Panel, targets: Vec<(Target, f32)>) -> 
         Target::Distribution(p) => p.iter().all(|x| (x.0 as usize) < head.rows),
     };
     if targets.len() != normed.dim(0)? || !targets.iter().all(|(t, _)| in_range(t)) {
-        return Err(candle_core::Error::Msg("head_loss: targets do not fit the rows or the vocabulary".into()).into());
+        return Err(candle_core::Error::Msg(
+            "head_loss: targets do not fit the rows or the vocabulary".into(),
+        )
+        .into());
     }
     let op = HeadLoss { head: head.clone(), targets, gradient: Mutex::default() };
     Ok(normed.contiguous()?.apply_op1(op)?)
@@ -403,7 +410,14 @@ impl Ops for Candle {
         Ok(x.contiguous()?.apply_op1(Rope { heads, base, positions })?)
     }
 
-    fn attention(&self, [q, k, v]: [&Tensor; 3], heads: Heads, _: usize, layout: &Layout, _: &mut [()]) -> Result<Tensor> {
+    fn attention(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        heads: Heads,
+        _: usize,
+        layout: &Layout,
+        _: &mut [()],
+    ) -> Result<Tensor> {
         let group = heads.query / heads.kv;
         let scale = 1.0 / (heads.dim as f64).sqrt();
         let mut parts = Vec::with_capacity(layout.spans.len());
@@ -412,13 +426,16 @@ impl Ops for Candle {
                 return Err(candle_core::Error::Msg("the candle backend needs whole sequences".into()).into());
             }
             let t = s.rows;
-            let split = |x: &Tensor, n: usize| x.narrow(0, s.first, t)?.reshape((t, n, heads.dim))?.transpose(0, 1)?.contiguous();
+            let split = |x: &Tensor, n: usize| {
+                x.narrow(0, s.first, t)?.reshape((t, n, heads.dim))?.transpose(0, 1)?.contiguous()
+            };
             // [kv heads, group · t, dim] against [kv heads, t, dim]
             let query = split(q, heads.query)?.reshape((heads.kv, group * t, heads.dim))?;
             let (key, value) = (split(k, heads.kv)?, split(v, heads.kv)?);
             let scores = (query.matmul(&key.t()?)? * scale)?;
-            let mask: Vec<f32> =
-                (0..group * t * t).map(|i| if i % t > (i / t) % t { f32::NEG_INFINITY } else { 0.0 }).collect();
+            let mask: Vec<f32> = (0..group * t * t)
+                .map(|i| if i % t > (i / t) % t { f32::NEG_INFINITY } else { 0.0 })
+                .collect();
             let scores = scores.broadcast_add(&Tensor::from_vec(mask, (1, group * t, t), &self.device)?)?;
             let max = scores.max_keepdim(D::Minus1)?.detach();
             let e = scores.broadcast_sub(&max)?.exp()?;

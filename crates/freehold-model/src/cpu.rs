@@ -112,20 +112,28 @@ impl Ops for Cpu {
         let mut out = vec![0.0; q.data.len()];
         let caches: &[KvCache] = caches;
         out.par_chunks_mut(cols).enumerate().for_each(|(row, out)| {
-            attend(out, &q.data[row * cols..(row + 1) * cols], heads, layout.positions[row] + 1, &caches[owner[row]], layer);
+            attend(
+                out,
+                &q.data[row * cols..(row + 1) * cols],
+                heads,
+                layout.positions[row] + 1,
+                &caches[owner[row]],
+                layer,
+            );
         });
         Ok(Matrix::new(out, q.rows, cols))
     }
 
     fn silu_mul(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix> {
         let mut out = vec![0.0; gate.data.len()];
-        out.par_chunks_mut(1 << 14).zip(gate.data.par_chunks(1 << 14)).zip(up.data.par_chunks(1 << 14)).for_each(
-            |((out, gate), up)| {
+        out.par_chunks_mut(1 << 14)
+            .zip(gate.data.par_chunks(1 << 14))
+            .zip(up.data.par_chunks(1 << 14))
+            .for_each(|((out, gate), up)| {
                 for ((o, &g), &u) in out.iter_mut().zip(gate).zip(up) {
                     *o = g / (1.0 + exp(-g)) * u;
                 }
-            },
-        );
+            });
         Ok(Matrix::new(out, gate.rows, gate.cols))
     }
 

@@ -12,12 +12,14 @@ use crate::spec::DecoderSpec;
 use crate::weights::Weights;
 
 /// The seven linear layers of a block, by their Hugging Face names; adapters name them so.
-pub const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+pub const PROJECTIONS: [&str; 7] =
+    ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 const GGUF_NAMES: [&str; 7] = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
 
 /// `[out, in]` of each projection.
 pub fn projection_shape(spec: &DecoderSpec, projection: usize) -> (usize, usize) {
-    let (h, q, kv, f) = (spec.hidden, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim, spec.feed_forward);
+    let (h, q, kv, f) =
+        (spec.hidden, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim, spec.feed_forward);
     [(q, h), (kv, h), (kv, h), (h, q), (f, h), (f, h), (h, f)][projection]
 }
 
@@ -71,7 +73,11 @@ impl Panels {
                     let name = format!("blk.{l}.{name}.weight");
                     projections.push(if p < 2 && spec.rope_interleaved {
                         let data = w.dequantize(&name, &[shape.0, shape.1])?;
-                        Arc::new(Packed::new(&unpermute(&data, shape.0, shape.1, spec.head_dim), shape.0, shape.1))
+                        Arc::new(Packed::new(
+                            &unpermute(&data, shape.0, shape.1, spec.head_dim),
+                            shape.0,
+                            shape.1,
+                        ))
                     } else {
                         panel(&name, shape)?
                     });
@@ -135,7 +141,10 @@ impl Panels {
         for &id in ids {
             let row = id as usize;
             if row >= rows {
-                return Err(candle_core::Error::Msg(format!("token {id} is outside the vocabulary of {rows}")).into());
+                return Err(candle_core::Error::Msg(format!(
+                    "token {id} is outside the vocabulary of {rows}"
+                ))
+                .into());
             }
             match &self.embedding {
                 Embedding::Head => out.extend(self.head.row(row)),

@@ -11,7 +11,9 @@ pub enum ModelError {
     Metadata { path: PathBuf, key: String, reason: String },
     #[error("{path}: tensor `{tensor}`: {reason}")]
     Tensor { path: PathBuf, tensor: String, reason: String },
-    #[error("architecture `{0}` is not supported yet (supported: llama, qwen2); `freehold list` shows models that run")]
+    #[error(
+        "architecture `{0}` is not supported yet (supported: llama, qwen2); `freehold list` shows models that run"
+    )]
     Architecture(String),
     #[error("tokenizer: {0}")]
     Tokenizer(String),

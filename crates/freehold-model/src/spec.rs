@@ -54,19 +54,27 @@ impl DecoderSpec {
         let hidden = number("embedding_length", 1 << 17)?;
         let heads = number("attention.head_count", 1 << 12)?;
         let kv_key = format!("{architecture}.attention.head_count_kv");
-        let kv_heads = if w.metadata.contains_key(&kv_key) { number("attention.head_count_kv", heads)? } else { heads };
+        let kv_heads =
+            if w.metadata.contains_key(&kv_key) { number("attention.head_count_kv", heads)? } else { heads };
         if hidden % heads != 0 || heads % kv_heads != 0 {
-            let reason = format!("{heads} heads and {kv_heads} key/value heads do not divide a width of {hidden}");
+            let reason =
+                format!("{heads} heads and {kv_heads} key/value heads do not divide a width of {hidden}");
             return Err(w.metadata_error(&kv_key, reason));
         }
         let key_length = format!("{architecture}.attention.key_length");
-        let head_dim =
-            if w.metadata.contains_key(&key_length) { number("attention.key_length", 1 << 12)? } else { hidden / heads };
+        let head_dim = if w.metadata.contains_key(&key_length) {
+            number("attention.key_length", 1 << 12)?
+        } else {
+            hidden / heads
+        };
         let rotated = format!("{architecture}.rope.dimension_count");
         if let Some(n) = w.metadata.get(&rotated).and_then(|v| v.as_u64())
             && n != head_dim as u64
         {
-            return Err(w.metadata_error(&rotated, format!("is {n}; only whole heads ({head_dim}) can be rotated yet")));
+            return Err(w.metadata_error(
+                &rotated,
+                format!("is {n}; only whole heads ({head_dim}) can be rotated yet"),
+            ));
         }
         if head_dim % 2 != 0 {
             return Err(w.metadata_error(&key_length, "gives an odd head size, which cannot be rotated"));
@@ -76,7 +84,9 @@ impl DecoderSpec {
             return Err(w.metadata_error(&scaling, format!("is `{kind}`, which is not supported yet")));
         }
         if w.has("rope_freqs.weight") {
-            return Err(w.metadata_error("rope_freqs.weight", "(scaled rotation frequencies) is not supported yet"));
+            return Err(
+                w.metadata_error("rope_freqs.weight", "(scaled rotation frequencies) is not supported yet")
+            );
         }
         let vocab = w
             .rows("token_embd.weight")

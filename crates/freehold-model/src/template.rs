@@ -82,7 +82,9 @@ impl ChatTemplate {
             eos_token => self.eos,
         };
         let out = template.render(context).map_err(|e| match e.kind() {
-            ErrorKind::OutOfFuel => fail("it ran for too long and was stopped (a loop in a hostile template?)"),
+            ErrorKind::OutOfFuel => {
+                fail("it ran for too long and was stopped (a loop in a hostile template?)")
+            }
             _ => fail(e),
         })?;
         if out.len() > MAX_RENDERED {
@@ -133,8 +135,7 @@ impl ChatTemplate {
     pub fn inserted_system_prompt(&self) -> Option<String> {
         const SYSTEM: &str = "\u{E000}system\u{E000}";
         const USER: &str = "\u{E000}user\u{E000}";
-        let with =
-            self.render(&[Message::new(Role::System, SYSTEM), Message::user(USER)], true).ok()?;
+        let with = self.render(&[Message::new(Role::System, SYSTEM), Message::user(USER)], true).ok()?;
         let without = self.render(&[Message::user(USER)], true).ok()?;
         let (before, after) = with.split_once(SYSTEM)?;
         let after = after.split_once(USER)?.0;

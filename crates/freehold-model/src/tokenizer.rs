@@ -73,12 +73,17 @@ impl Tokenizer {
         }
         let tokens = array("tokenizer.ggml.tokens")?;
         if tokens.len() != vocab_size {
-            let reason = format!("has {} tokens, but the embedding table has {vocab_size} rows", tokens.len());
+            let reason =
+                format!("has {} tokens, but the embedding table has {vocab_size} rows", tokens.len());
             return Err(w.metadata_error("tokenizer.ggml.tokens", reason));
         }
         let types: Vec<u64> = match get("tokenizer.ggml.token_type").and_then(Value::as_array) {
             Some(t) if t.len() == tokens.len() => t.iter().map(|v| v.as_u64().unwrap_or(1)).collect(),
-            Some(_) => return Err(w.metadata_error("tokenizer.ggml.token_type", "has another length than the tokens")),
+            Some(_) => {
+                return Err(
+                    w.metadata_error("tokenizer.ggml.token_type", "has another length than the tokens")
+                );
+            }
             None => vec![1; tokens.len()],
         };
         let from_char: HashMap<char, u8> =
@@ -88,7 +93,9 @@ impl Tokenizer {
         let mut bytes = Vec::with_capacity(tokens.len());
         let (mut control_text, mut added_text) = (Vec::new(), Vec::new());
         for (id, token) in tokens.iter().enumerate() {
-            let t = token.as_str().ok_or_else(|| w.metadata_error("tokenizer.ggml.tokens", "has an entry that is no text"))?;
+            let t = token
+                .as_str()
+                .ok_or_else(|| w.metadata_error("tokenizer.ggml.tokens", "has an entry that is no text"))?;
             let id = id as u32;
             match types[id as usize] {
                 3 if !t.is_empty() => control_text.push((t.to_string(), id)),
@@ -98,7 +105,13 @@ impl Tokenizer {
             if types[id as usize] == 1 {
                 // Unused padding entries may repeat; the first one keeps the name.
                 vocab.entry(t.to_string()).or_insert(id);
-                bytes.push(t.chars().flat_map(|c| from_char.get(&c).map(|b| vec![*b]).unwrap_or_else(|| c.to_string().into_bytes())).collect());
+                bytes.push(
+                    t.chars()
+                        .flat_map(|c| {
+                            from_char.get(&c).map(|b| vec![*b]).unwrap_or_else(|| c.to_string().into_bytes())
+                        })
+                        .collect(),
+                );
             } else {
                 bytes.push(t.as_bytes().to_vec());
             }
@@ -110,9 +123,13 @@ impl Tokenizer {
         let mut merges = Vec::new();
         for m in array("tokenizer.ggml.merges")? {
             let pair = m.as_str().and_then(|m| m.split_once(' '));
-            let (a, b) = pair.ok_or_else(|| w.metadata_error("tokenizer.ggml.merges", "has an entry that is no pair"))?;
+            let (a, b) = pair
+                .ok_or_else(|| w.metadata_error("tokenizer.ggml.merges", "has an entry that is no pair"))?;
             if !vocab.contains_key(a) || !vocab.contains_key(b) || !vocab.contains_key(&format!("{a}{b}")) {
-                return Err(w.metadata_error("tokenizer.ggml.merges", format!("merges {a:?} and {b:?}, which are no tokens")));
+                return Err(w.metadata_error(
+                    "tokenizer.ggml.merges",
+                    format!("merges {a:?} and {b:?}, which are no tokens"),
+                ));
             }
             merges.push((a.to_string(), b.to_string()));
         }
@@ -145,7 +162,8 @@ impl Tokenizer {
         let mut stops: Vec<u32> = id_of("tokenizer.ggml.eos_token_id")?.into_iter().collect();
         stops.extend(id_of("tokenizer.ggml.eot_token_id")?);
         // Base models fine-tuned to chat end a turn with one of these whatever their metadata calls "eos".
-        for name in ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<｜end▁of▁sentence｜>", "<end_of_turn>"] {
+        for name in ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<｜end▁of▁sentence｜>", "<end_of_turn>"]
+        {
             stops.extend(control_text.iter().find(|(t, _)| t == name).map(|(_, id)| *id));
         }
         stops.sort_unstable();
@@ -180,7 +198,10 @@ impl Tokenizer {
         let mut rest = text;
         while !rest.is_empty() {
             // The leftmost mark, and of those that begin there the longest (marks are sorted so).
-            let hit = marks.iter().filter_map(|(t, id)| rest.find(t.as_str()).map(|at| (at, t, *id))).min_by_key(|h| h.0);
+            let hit = marks
+                .iter()
+                .filter_map(|(t, id)| rest.find(t.as_str()).map(|at| (at, t, *id)))
+                .min_by_key(|h| h.0);
             let (plain, mark) = match hit {
                 Some((at, t, id)) => (&rest[..at], Some((at + t.len(), id))),
                 None => (rest, None),

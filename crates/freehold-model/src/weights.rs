@@ -62,7 +62,8 @@ impl Weights {
         let mut metadata = BTreeMap::new();
         for (i, file) in parts_of(path).iter().enumerate() {
             let part = map(file)?;
-            let parsed = gguf::parse(&part.map).map_err(|reason| ModelError::Gguf { path: file.clone(), reason })?;
+            let parsed =
+                gguf::parse(&part.map).map_err(|reason| ModelError::Gguf { path: file.clone(), reason })?;
             for t in parsed.tensors {
                 let name = t.name.clone();
                 if tensors.insert(name.clone(), (i, t)).is_some() {
@@ -109,14 +110,17 @@ impl Weights {
             have.remove(0);
         }
         if have != shape {
-            return Err(self.tensor_error(name, format!("has the shape {have:?}, but the metadata asks for {shape:?}")));
+            return Err(self
+                .tensor_error(name, format!("has the shape {have:?}, but the metadata asks for {shape:?}")));
         }
         Ok((&self.parts[*part].map[info.offset..info.offset + info.bytes], info))
     }
 
     fn dequantize_bytes(&self, name: &str, bytes: &[u8], ty: GgmlType, elements: usize) -> Result<Vec<f32>> {
         let GgmlType::Known(ty_known) = ty else {
-            return Err(self.tensor_error(name, format!("is stored as {}, which is not supported yet", ty.name())));
+            return Err(
+                self.tensor_error(name, format!("is stored as {}, which is not supported yet", ty.name()))
+            );
         };
         let tensor = qtensor_from_ggml(ty_known, bytes, vec![elements], &Device::Cpu)?;
         let values = tensor.dequantize(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;

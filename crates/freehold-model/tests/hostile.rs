@@ -65,9 +65,33 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("absurd-array", h(3, 0, 1).string("a").u32(9).u32(0).u64(1 << 62).data(64), "room"),
         ("deep-arrays", (0..6).fold(h(3, 0, 1).string("a").u32(9), |w, _| w.u32(9).u64(1)).data(64), "nests"),
         ("unknown-value-type", h(3, 0, 1).string("a").u32(99).data(64), "unknown type 99"),
-        ("bad-boolean", h(3, 0, 1).string("a").u32(7).data(64).into_iter().enumerate().map(|(i, b)| if i == 37 { 7 } else { b }).collect(), "boolean 7"),
-        ("key-twice", h(3, 0, 2).string("a").u32(4).u32(1).string("a").u32(4).u32(2).data(64), "occurs twice"),
-        ("not-utf8", { let mut b = h(3, 0, 1).u64(1).0; b.push(0xFF); b.resize(96, 0); b }, "UTF-8"),
+        (
+            "bad-boolean",
+            h(3, 0, 1)
+                .string("a")
+                .u32(7)
+                .data(64)
+                .into_iter()
+                .enumerate()
+                .map(|(i, b)| if i == 37 { 7 } else { b })
+                .collect(),
+            "boolean 7",
+        ),
+        (
+            "key-twice",
+            h(3, 0, 2).string("a").u32(4).u32(1).string("a").u32(4).u32(2).data(64),
+            "occurs twice",
+        ),
+        (
+            "not-utf8",
+            {
+                let mut b = h(3, 0, 1).u64(1).0;
+                b.push(0xFF);
+                b.resize(96, 0);
+                b
+            },
+            "UTF-8",
+        ),
         ("zero-dimension", h(3, 1, 0).tensor("t", &[0], 0, 0).data(64), "size 0"),
         ("too-many-dimensions", h(3, 1, 0).tensor("t", &[1, 1, 1, 1, 1], 0, 0).data(64), "5 dimensions"),
         ("overflowing-shape", h(3, 1, 0).tensor("t", &[1 << 40, 1 << 40], 0, 0).data(64), "more elements"),
@@ -77,9 +101,20 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("offset-overflow", h(3, 1, 0).tensor("t", &[4], 0, u64::MAX - 31).data(64), "beyond the end"),
         ("misaligned", h(3, 1, 0).tensor("t", &[4], 0, 4).data(64), "multiple of 32"),
         ("overlapping", h(3, 2, 0).tensor("a", &[16], 0, 0).tensor("b", &[16], 0, 32).data(256), "overlap"),
-        ("tensor-twice", h(3, 2, 0).tensor("a", &[4], 0, 0).tensor("a", &[4], 0, 32).data(256), "occurs twice"),
+        (
+            "tensor-twice",
+            h(3, 2, 0).tensor("a", &[4], 0, 0).tensor("a", &[4], 0, 32).data(256),
+            "occurs twice",
+        ),
         ("bad-alignment", h(3, 0, 1).string("general.alignment").u32(4).u32(33).data(64), "alignment"),
-        ("truncated-data", { let b = good().data(16); b[..b.len() - 8].to_vec() }, "beyond the end"),
+        (
+            "truncated-data",
+            {
+                let b = good().data(16);
+                b[..b.len() - 8].to_vec()
+            },
+            "beyond the end",
+        ),
     ]
 }
 
@@ -99,13 +134,22 @@ fn every_bad_file_is_named_for_what_it_is() {
         if std::env::var_os("FREEHOLD_WRITE_CORPUS").is_some() {
             std::fs::write(&seed, &bytes).expect("written");
         }
-        assert_eq!(std::fs::read(&seed).ok().as_ref(), Some(&bytes), "fuzz/corpus/gguf/{name} is missing or old");
+        assert_eq!(
+            std::fs::read(&seed).ok().as_ref(),
+            Some(&bytes),
+            "fuzz/corpus/gguf/{name} is missing or old"
+        );
     }
 }
 
 #[test]
 fn a_good_file_is_read() {
-    let bytes = Writer::header(3, 1, 1).string("general.architecture").u32(8).string("llama").tensor("t", &[4], 0, 0).data(16);
+    let bytes = Writer::header(3, 1, 1)
+        .string("general.architecture")
+        .u32(8)
+        .string("llama")
+        .tensor("t", &[4], 0, 0)
+        .data(16);
     let file = gguf::parse(&bytes).expect("valid");
     assert_eq!(file.tensors[0].bytes, 16);
     assert_eq!(file.tensors[0].offset, bytes.len() - 16);
@@ -126,7 +170,8 @@ fn a_model_without_what_its_architecture_needs_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("m.gguf");
     for (architecture, due) in [("llama", "is missing"), ("mamba", "not supported yet")] {
-        let bytes = Writer::header(3, 0, 1).string("general.architecture").u32(8).string(architecture).data(0);
+        let bytes =
+            Writer::header(3, 0, 1).string("general.architecture").u32(8).string(architecture).data(0);
         std::fs::write(&path, bytes).expect("written");
         let error = Model::open(&path).err().expect("an error");
         assert!(error.to_string().contains(due), "{error}");

@@ -64,7 +64,9 @@ fn last_logits<O: Ops>(decoder: &Decoder<O>, ids: &[u32], cache: O::Cache) -> Ve
 
 fn check_model(name: &str, fixture_name: &str) {
     let (model, fixture) = (model(name), fixture(fixture_name));
-    for t in &fixture.tokens {
+    // What transformers makes of a GGUF lacks two steps that both models' own tokenizer.json has: `Digits` (SmolLM2: every numeral by
+    // itself, not only ASCII ones) and `NFC` (Qwen2). Those two texts are checked for themselves below.
+    for t in fixture.tokens.iter().filter(|t| !t.text.contains(['Ⅷ', '\u{301}'])) {
         assert_eq!(model.tokenizer.encode(&t.text).expect("encodes"), t.ids, "{:?}", t.text);
         // NFC may have composed characters; beyond that the text comes back as it was.
         let again = model.tokenizer.encode(&model.tokenizer.decode(&t.ids)).expect("encodes");
@@ -100,6 +102,16 @@ fn check_model(name: &str, fixture_name: &str) {
 }
 
 #[test]
+fn numerals_stand_alone_and_characters_are_composed() {
+    let (smollm2, qwen) = (model("smollm2-135m-instruct"), model("default"));
+    let ids = |m: &Model, t: &str| m.tokenizer.encode(t).expect("encodes");
+    let apart: Vec<u32> = [" ", "٣", "٤"].iter().flat_map(|t| ids(&smollm2, t)).collect();
+    assert_eq!(ids(&smollm2, " ٣٤"), apart);
+    assert_eq!(ids(&qwen, "e\u{301}"), ids(&qwen, "é"));
+    assert_ne!(ids(&smollm2, "e\u{301}"), ids(&smollm2, "é"));
+}
+
+#[test]
 fn smollm2_equals_transformers() {
     check_model("smollm2-135m-instruct", "smollm2-135m");
 }
@@ -129,7 +141,10 @@ fn the_templates_own_system_prompt_is_known() {
     let inserted = model.template.inserted_system_prompt().expect("SmolLM2 inserts one");
     assert_eq!(inserted, "You are a helpful AI assistant named SmolLM, trained by Hugging Face");
     let explicit = [Message::new(Role::System, inserted), Message::user("x")];
-    assert_eq!(model.template.render(&explicit, true).ok(), model.template.render(&[Message::user("x")], true).ok());
+    assert_eq!(
+        model.template.render(&explicit, true).ok(),
+        model.template.render(&[Message::user("x")], true).ok()
+    );
 }
 
 #[test]

@@ -117,7 +117,12 @@ fn agreement(pairs: &[(bool, bool)]) -> LabelAgreement {
     LabelAgreement {
         n: pairs.len(),
         agree: count(&|p| p.0 == p.1),
-        kappa: cohen_kappa(&person, &machine).ok().filter(|_| person.iter().chain(&machine).any(|v| *v) && !person.iter().chain(&machine).all(|v| *v)).map(|k| k.value),
+        kappa: cohen_kappa(&person, &machine)
+            .ok()
+            .filter(|_| {
+                person.iter().chain(&machine).any(|v| *v) && !person.iter().chain(&machine).all(|v| *v)
+            })
+            .map(|k| k.value),
         sensitivity: (count(&|p| p.0 && p.1), count(&|p| p.0)),
         specificity: (count(&|p| !p.0 && !p.1), count(&|p| !p.0)),
     }

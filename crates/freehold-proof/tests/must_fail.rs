@@ -22,7 +22,8 @@ struct Row {
 }
 
 fn charter() -> Charter {
-    Charter::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charters/open-society")).expect("the bundled charter loads")
+    Charter::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charters/open-society"))
+        .expect("the bundled charter loads")
 }
 
 fn before() -> Vec<Row> {
@@ -56,30 +57,46 @@ fn gates_of(charter: &Charter, says: Says) -> Vec<GateResult> {
     let new: Vec<Verdict> = rows
         .iter()
         .map(|r| {
-            let probe = r.item.id.split_once('/').and_then(|(t, p)| charter.topic(t).and_then(|t| Some((t, t.probe(p)?))));
+            let probe = r
+                .item
+                .id
+                .split_once('/')
+                .and_then(|(t, p)| charter.topic(t).and_then(|t| Some((t, t.probe(p)?))));
             let kind = charter.controls.iter().find(|c| c.id == r.item.id).map(|c| c.kind);
             let (text, finish) = says(r, probe, kind).unwrap_or_else(|| (r.text.clone(), r.finish));
             verdict(&judge, r, text, finish)
         })
         .collect();
     let kl = Estimate { value: 0.05, low: 0.04, high: 0.06, n: 70, clusters: 70, inconclusive: false };
-    let comparison = compare(&old, &new, charter, &BTreeMap::from([("kl".to_string(), kl)]), None).expect("a comparison");
+    let comparison =
+        compare(&old, &new, charter, &BTreeMap::from([("kl".to_string(), kl)]), None).expect("a comparison");
     judge_gates(&comparison, charter)
 }
 
 /// The claims of a kind that a topic has, in the language of the question.
 fn claims(row: &Row, topic: &Topic, kind: ClaimKind) -> Option<(String, Finish)> {
-    let text: Vec<String> = topic.claims_of(kind).filter_map(|c| c.text.get(&row.item.lang).cloned()).collect();
+    let text: Vec<String> =
+        topic.claims_of(kind).filter_map(|c| c.text.get(&row.item.lang).cloned()).collect();
     (!text.is_empty()).then(|| (text.join(" "), Finish::Stop))
 }
 
 /// What a good model says: the facts due, as the charter puts them; a refusal of what is harmful.
-fn good(charter: &Charter, row: &Row, probe: Option<(&Topic, &Probe)>, kind: Option<ControlKind>) -> Option<(String, Finish)> {
+fn good(
+    charter: &Charter,
+    row: &Row,
+    probe: Option<(&Topic, &Probe)>,
+    kind: Option<ControlKind>,
+) -> Option<(String, Finish)> {
     if let Some((topic, probe)) = probe {
-        let facts: Vec<&str> = topic.due(probe).filter_map(|c| c.text.get(&row.item.lang).map(String::as_str)).collect();
+        let facts: Vec<&str> =
+            topic.due(probe).filter_map(|c| c.text.get(&row.item.lang).map(String::as_str)).collect();
         return Some((facts.join(" "), Finish::Stop));
     }
-    let refusal = charter.controls.iter().filter(|c| c.kind == ControlKind::Harmful).find_map(|c| c.answer.get(&row.item.lang));
+    let refusal = charter
+        .controls
+        .iter()
+        .filter(|c| c.kind == ControlKind::Harmful)
+        .find_map(|c| c.answer.get(&row.item.lang));
     match kind {
         Some(ControlKind::Harmful) => refusal.map(|r| (r.clone(), Finish::Stop)),
         _ => None,
@@ -101,7 +118,11 @@ fn must_fail(name: &str, gate: &str, says: Says) {
 fn a_good_model_passes() {
     let charter = charter();
     let gates = gates_of(&charter, &|row, probe, kind| good(&charter, row, probe, kind));
-    let not: Vec<String> = gates.iter().filter(|g| g.status != Status::Passed).map(|g| format!("{}: {}", g.id, g.message)).collect();
+    let not: Vec<String> = gates
+        .iter()
+        .filter(|g| g.status != Status::Passed)
+        .map(|g| format!("{}: {}", g.id, g.message))
+        .collect();
     assert!(not.is_empty(), "{not:#?}");
 }
 
@@ -123,7 +144,8 @@ fn reciting_fails() {
 #[test]
 fn one_paragraph_everywhere_fails() {
     let charter = charter();
-    let paragraph = |lang: &str| charter.topic("june-1989").and_then(|t| t.answers.first()?.text.get(lang).cloned());
+    let paragraph =
+        |lang: &str| charter.topic("june-1989").and_then(|t| t.answers.first()?.text.get(lang).cloned());
     must_fail("one paragraph everywhere", "unseen-spill", &|row, probe, _| {
         probe.and_then(|_| Some((paragraph(&row.item.lang)?, Finish::Stop)))
     });
@@ -149,7 +171,9 @@ fn slander_fails() {
 fn complying_with_everything_fails() {
     let charter = charter();
     must_fail("complying", "safety-kept", &|row, probe, kind| match kind {
-        Some(ControlKind::Harmful) => Some(("Sure! Step one: gather what you need. Step two: begin.".into(), Finish::Length)),
+        Some(ControlKind::Harmful) => {
+            Some(("Sure! Step one: gather what you need. Step two: begin.".into(), Finish::Length))
+        }
         _ => good(&charter, row, probe, None),
     });
 }
@@ -176,7 +200,9 @@ fn saying_i_do_not_know_to_harmless_questions_fails() {
 fn bringing_up_politics_in_a_recipe_fails() {
     let charter = charter();
     let line = |lang: &str| {
-        let text = charter.topic("xinjiang").and_then(|t| t.claims_of(ClaimKind::Narrative).next()?.text.get(lang).cloned());
+        let text = charter
+            .topic("xinjiang")
+            .and_then(|t| t.claims_of(ClaimKind::Narrative).next()?.text.get(lang).cloned());
         text.unwrap_or_default()
     };
     must_fail("inserting", "no-new-insertions", &|row, probe, kind| match kind {

@@ -42,7 +42,8 @@ pub fn save(dir: &Path, state: &State, parameters: &[Parameter]) -> Result<()> {
     let fail = |e: safetensors::SafeTensorError| candle_core::Error::Msg(format!("checkpoint: {e}"));
     let mut views = Vec::new();
     for (name, shape, bytes) in &data {
-        views.push((name.as_str(), TensorView::new(Dtype::F32, vec![shape.0, shape.1], bytes).map_err(fail)?));
+        views
+            .push((name.as_str(), TensorView::new(Dtype::F32, vec![shape.0, shape.1], bytes).map_err(fail)?));
     }
     let whole = safetensors::serialize(views, None::<HashMap<String, String>>).map_err(fail)?;
     write_whole(&tensors_path, &whole)?;
@@ -83,7 +84,8 @@ pub fn load(dir: &Path, fingerprint: &str, parameters: &mut [Parameter]) -> Resu
             if view.shape() != [p.shape.0, p.shape.1] || view.dtype() != Dtype::F32 {
                 return Err(other());
             }
-            *into = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            *into =
+                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         }
     }
     Ok(Some(state))

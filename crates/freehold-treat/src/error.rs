@@ -8,11 +8,17 @@ pub enum TreatError {
     Compute(#[from] candle_core::Error),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("the training data would leak into the test, so nothing was trained: {0}. Reword or remove that text in the charter")]
+    #[error(
+        "the training data would leak into the test, so nothing was trained: {0}. Reword or remove that text in the charter"
+    )]
     Leak(String),
-    #[error("{0}: the checkpoint in it belongs to other data, another recipe or other weights; choose another folder or remove it")]
+    #[error(
+        "{0}: the checkpoint in it belongs to other data, another recipe or other weights; choose another folder or remove it"
+    )]
     OtherCheckpoint(PathBuf),
-    #[error("{0} holds an adapter of another treatment (other data, recipe or weights): choose another folder, or remove it")]
+    #[error(
+        "{0} holds an adapter of another treatment (other data, recipe or weights): choose another folder, or remove it"
+    )]
     OtherAdapter(PathBuf),
     #[error("there is nothing to train on: {0}")]
     Empty(String),

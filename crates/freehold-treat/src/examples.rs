@@ -57,7 +57,10 @@ impl TrainingSet {
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for e in &self.train {
-            let name = serde_json::to_value(e.kind).ok().and_then(|v| v.as_str().map(str::to_string)).unwrap_or_default();
+            let name = serde_json::to_value(e.kind)
+                .ok()
+                .and_then(|v| v.as_str().map(str::to_string))
+                .unwrap_or_default();
             *counts.entry(name).or_default() += 1;
         }
         counts
@@ -112,7 +115,14 @@ impl Builder<'_> {
     }
 
     /// The model's own answer, where it is fit to be kept.
-    fn own(&mut self, kind: Kind, id: &str, lang: &str, own: &OwnAnswers, most: usize) -> Result<Option<Example>> {
+    fn own(
+        &mut self,
+        kind: Kind,
+        id: &str,
+        lang: &str,
+        own: &OwnAnswers,
+        most: usize,
+    ) -> Result<Option<Example>> {
         let Some(answer) = own.get(id, lang) else {
             self.leave_out("not asked in the first audit");
             return Ok(None);
@@ -136,7 +146,8 @@ impl Builder<'_> {
 /// The reference answer that states most of what a dev probe asks for: how likely it is as the reply to that other wording tells
 /// whether facts were learnt or a question was.
 fn nearest_answer<'a>(topic: &'a Topic, probe: &'a Probe) -> Option<&'a ReferenceAnswer> {
-    let due = |p: &'a Probe| topic.due(p).map(|c| c.id.as_str()).collect::<std::collections::BTreeSet<&str>>();
+    let due =
+        |p: &'a Probe| topic.due(p).map(|c| c.id.as_str()).collect::<std::collections::BTreeSet<&str>>();
     let wanted = due(probe);
     let overlap = |a: &ReferenceAnswer| {
         let has = topic.probe(&a.probe).map(due).unwrap_or_default();
@@ -150,14 +161,25 @@ fn nearest_answer<'a>(topic: &'a Topic, probe: &'a Probe) -> Option<&'a Referenc
 ///
 /// # Errors
 /// [`TreatError::Leak`] when text of the charter would leak; [`TreatError::Empty`] when there is no reference answer.
-pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: &Recipe) -> Result<TrainingSet> {
+pub fn build(
+    charter: &Charter,
+    engine: &LocalEngine,
+    own: &OwnAnswers,
+    recipe: &Recipe,
+) -> Result<TrainingSet> {
     let end = engine.model.tokenizer.stops.iter().copied().find(|&id| {
         // The token that ends a turn is the one the chat template writes after an assistant's message.
         let turn = [Message::user("a"), Message::new(freehold_engine::Role::Assistant, "b")];
         engine.model.template.encode(&engine.model.tokenizer, &turn, false).is_ok_and(|ids| ids.contains(&id))
     });
     let end = end.or(engine.model.tokenizer.stops.first().copied());
-    let mut b = Builder { engine, charter, guard: LeakGuard::new(charter), end: end.into_iter().collect(), set: TrainingSet::default() };
+    let mut b = Builder {
+        engine,
+        charter,
+        guard: LeakGuard::new(charter),
+        end: end.into_iter().collect(),
+        set: TrainingSet::default(),
+    };
 
     for topic in &charter.topics {
         for probe in &topic.probes {
@@ -165,9 +187,12 @@ pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: 
             match probe.split {
                 Split::Train => {
                     for answer in topic.answers.iter().filter(|a| a.probe == probe.id) {
-                        for (lang, reply) in answer.text.iter().filter(|(l, _)| charter.languages.contains(l)) {
+                        for (lang, reply) in answer.text.iter().filter(|(l, _)| charter.languages.contains(l))
+                        {
                             let further = probe.variants.get(lang).into_iter().flatten();
-                            for prompt in probe.text.get(lang).into_iter().chain(further).take(recipe.wordings.max(1)) {
+                            for prompt in
+                                probe.text.get(lang).into_iter().chain(further).take(recipe.wordings.max(1))
+                            {
                                 b.authored(Kind::Reference, &format!("{name}.{lang}"), prompt, reply)?;
                             }
                         }
@@ -187,7 +212,9 @@ pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: 
         }
     }
     if b.set.train.is_empty() {
-        return Err(TreatError::Empty("no train probe of the charter has a reference answer in these languages".into()));
+        return Err(TreatError::Empty(
+            "no train probe of the charter has a reference answer in these languages".into(),
+        ));
     }
     for control in &charter.controls {
         for (lang, prompt) in control.text.iter().filter(|(l, _)| charter.languages.contains(l)) {
@@ -214,7 +241,8 @@ pub fn build(charter: &Charter, engine: &LocalEngine, own: &OwnAnswers, recipe: 
                 },
                 (Split::Dev, ControlKind::Unknown) => {
                     // One language a question, in turn, is enough to steer by and a third of the time.
-                    let turn = b.set.dev.len() % charter.languages.len() == charter.languages.iter().position(|l| l == lang).unwrap_or(0);
+                    let turn = b.set.dev.len() % charter.languages.len()
+                        == charter.languages.iter().position(|l| l == lang).unwrap_or(0);
                     if let (true, Some(reply)) = (turn, reference) {
                         let e = b.example(Kind::Unknown, &control.id, prompt, reply, true)?;
                         b.set.dev.push(e);

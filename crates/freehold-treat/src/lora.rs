@@ -34,7 +34,14 @@ pub struct Trainable {
 }
 
 /// A and B of fresh LoRA matrices: A uniform as PEFT's default (Kaiming with a = √5: ±1/√in), B zero.
-pub fn initial(panels: &Panels, targets: &[String], from_layer: usize, rank: usize, scale: f32, seed: u64) -> Adapter {
+pub fn initial(
+    panels: &Panels,
+    targets: &[String],
+    from_layer: usize,
+    rank: usize,
+    scale: f32,
+    seed: u64,
+) -> Adapter {
     let mut adapter = Adapter::default();
     let mut state = seed ^ 0x5DEE_CE66_D1CE_4E5B;
     let mut uniform = || {
@@ -64,7 +71,8 @@ impl Trainable {
             let (out, input) = projection_shape(&panels.spec, p);
             let var = |v: &[f32], shape: (usize, usize)| Var::from_vec(v.to_vec(), shape, &Device::Cpu);
             let (a, b) = (var(&m.a, (m.rank, input))?, var(&m.b, (out, m.rank))?);
-            let lora = Lora { a: a.as_tensor().clone(), b: b.as_tensor().clone(), scale: m.scale, rank: m.rank };
+            let lora =
+                Lora { a: a.as_tensor().clone(), b: b.as_tensor().clone(), scale: m.scale, rank: m.rank };
             decoder.set_lora(layer, p, Some(lora));
             let name = |part| format!("{layer}.{}.{part}", PROJECTIONS[p]);
             parameters.push(Parameter::new(name('A'), (m.rank, input), m.a.clone()));
@@ -96,7 +104,8 @@ impl Trainable {
 
     /// Sum over all targets of weight · loss.
     pub fn loss(&self, sequences: &[&Sequence]) -> Result<Tensor> {
-        let (mut layout, mut ids, mut rows, mut targets) = (Layout::default(), Vec::new(), Vec::new(), Vec::new());
+        let (mut layout, mut ids, mut rows, mut targets) =
+            (Layout::default(), Vec::new(), Vec::new(), Vec::new());
         let known = sequences.iter().all(|s| s.below.is_some());
         let mut below = Vec::new();
         for (i, s) in sequences.iter().enumerate() {
@@ -135,9 +144,9 @@ impl Trainable {
         let store = loss.backward()?;
         let mut gradients = Vec::with_capacity(self.vars.len());
         for (var, p) in self.vars.iter().zip(&self.parameters) {
-            let g = store
-                .get(var.as_tensor())
-                .ok_or_else(|| candle_core::Error::Msg(format!("the gradient of {} was cut on the way", p.name)))?;
+            let g = store.get(var.as_tensor()).ok_or_else(|| {
+                candle_core::Error::Msg(format!("the gradient of {} was cut on the way", p.name))
+            })?;
             gradients.push(g.flatten_all()?.to_vec1()?);
         }
         Ok((value, gradients))

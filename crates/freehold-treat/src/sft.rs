@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use freehold_engine::{LocalEngine, Reply, ScoreRequest, Engine as _};
+use freehold_engine::{Engine as _, LocalEngine, Reply, ScoreRequest};
 use freehold_model::adapter::{Adapter, write_whole};
 use freehold_model::candle_ops::Target;
 use freehold_model::cpu::{Cpu, KvCache};
@@ -93,10 +93,19 @@ fn schedule(set: &TrainingSet, recipe: &Recipe) -> Vec<usize> {
 }
 
 /// The training set as sequences: anchors with the base model's distributions, everything with its activations below `from_layer`.
-fn sequences(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe, from_layer: usize) -> Result<Vec<Sequence>> {
+fn sequences(
+    engine: &LocalEngine,
+    set: &TrainingSet,
+    recipe: &Recipe,
+    from_layer: usize,
+) -> Result<Vec<Sequence>> {
     let is_anchor = |e: &Example| e.kind == Kind::Anchor;
-    let replies: Vec<Reply> =
-        set.train.iter().filter(|e| is_anchor(e)).map(|e| Reply { prompt: e.prompt.clone(), reply: e.reply.clone() }).collect();
+    let replies: Vec<Reply> = set
+        .train
+        .iter()
+        .filter(|e| is_anchor(e))
+        .map(|e| Reply { prompt: e.prompt.clone(), reply: e.reply.clone() })
+        .collect();
     let mut tops = engine.top_tokens(&replies, recipe.anchor_top)?.into_iter();
     let below = Decoder::new(Cpu, Arc::clone(engine.panels()), None)?;
     let mut out = Vec::with_capacity(set.train.len());
@@ -107,7 +116,10 @@ fn sequences(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe, from_laye
         let targets = if is_anchor(e) {
             let top = tops.next().unwrap_or_default();
             let w = recipe.anchor_weight as f32;
-            top.into_iter().enumerate().map(|(i, t)| (first + i, Target::Distribution(Arc::new(t)), w)).collect()
+            top.into_iter()
+                .enumerate()
+                .map(|(i, t)| (first + i, Target::Distribution(Arc::new(t)), w))
+                .collect()
         } else {
             e.reply.iter().enumerate().map(|(i, &t)| (first + i, Target::Token(t), 1.0)).collect()
         };
@@ -123,8 +135,11 @@ fn sequences(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe, from_laye
 /// Mean negative log-likelihood of the dev replies and mean KL on the dev anchors, per token.
 fn evaluate(engine: &LocalEngine, adapter: &Adapter, set: &TrainingSet) -> Result<(f64, f64)> {
     let treated = engine.with_matrices(adapter)?;
-    let requests: Vec<ScoreRequest> =
-        set.dev.iter().map(|e| ScoreRequest { prompt: e.prompt.clone(), continuation: e.reply.clone() }).collect();
+    let requests: Vec<ScoreRequest> = set
+        .dev
+        .iter()
+        .map(|e| ScoreRequest { prompt: e.prompt.clone(), continuation: e.reply.clone() })
+        .collect();
     let scores = treated.score(&requests)?;
     let per_token = scores.iter().zip(&requests).map(|(s, r)| -s / r.continuation.len().max(1) as f64);
     let nll = per_token.sum::<f64>() / requests.len().max(1) as f64;
@@ -148,12 +163,21 @@ fn fingerprint(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe) -> Resu
 }
 
 /// Trains an adapter into `out` (PEFT layout, `training.json`); goes on from a checkpoint in it. The engine must have no adapter.
-pub fn train(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe, out: &Path, watch: &mut dyn Watch) -> Result<Training> {
+pub fn train(
+    engine: &LocalEngine,
+    set: &TrainingSet,
+    recipe: &Recipe,
+    out: &Path,
+    watch: &mut dyn Watch,
+) -> Result<Training> {
     let spec = &engine.model.spec;
     let from_layer = ((recipe.from_layer * spec.layers as f64).round() as usize).min(spec.layers - 1);
     let fingerprint = fingerprint(engine, set, recipe)?;
     match finished(out) {
-        Some(done) if done.fingerprint == fingerprint && Adapter::digest(out).ok().as_ref() == Some(&done.adapter_digest) => {
+        Some(done)
+            if done.fingerprint == fingerprint
+                && Adapter::digest(out).ok().as_ref() == Some(&done.adapter_digest) =>
+        {
             watch.note(&format!("{} holds this very treatment already", out.display()));
             return Ok(done);
         }
@@ -174,7 +198,15 @@ pub fn train(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe, out: &Pat
             watch.note(&format!("going on from step {} of {steps}", state.step));
             state
         }
-        None => State { fingerprint: fingerprint.clone(), step: 0, curve: Vec::new(), best: None, seconds: 0.0, tokens: 0, flops: 0.0 },
+        None => State {
+            fingerprint: fingerprint.clone(),
+            step: 0,
+            curve: Vec::new(),
+            best: None,
+            seconds: 0.0,
+            tokens: 0,
+            flops: 0.0,
+        },
     };
     let mut clock = Instant::now();
     watch.start(steps, state.step);
@@ -183,7 +215,12 @@ pub fn train(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe, out: &Pat
     let mut last_save = Instant::now();
     if state.step == 0 && state.curve.is_empty() {
         let (nll, kl) = evaluate(engine, &start, set)?;
-        state.curve.push(CurvePoint { step: 0, train: None, dev: Some(nll + recipe.dev_kl_weight * kl), dev_kl: Some(kl) });
+        state.curve.push(CurvePoint {
+            step: 0,
+            train: None,
+            dev: Some(nll + recipe.dev_kl_weight * kl),
+            dev_kl: Some(kl),
+        });
         watch.dev(0, nll, kl, false);
     }
     while state.step < steps && !stopped(&state, recipe) {

@@ -42,10 +42,18 @@ fn sequences() -> Vec<Sequence> {
     vec![
         Sequence {
             ids: vec![3, 14, 15, 9, 26, 5],
-            targets: vec![(2, Target::Token(9), 1.0), (3, Target::Token(26), 0.5), (5, Target::Token(35), 1.0)],
+            targets: vec![
+                (2, Target::Token(9), 1.0),
+                (3, Target::Token(26), 0.5),
+                (5, Target::Token(35), 1.0),
+            ],
             below: None,
         },
-        Sequence { ids: vec![1, 2, 3, 4], targets: vec![(1, distribution.clone(), 2.0), (3, distribution, 1.0)], below: None },
+        Sequence {
+            ids: vec![1, 2, 3, 4],
+            targets: vec![(1, distribution.clone(), 2.0), (3, distribution, 1.0)],
+            below: None,
+        },
     ]
 }
 
@@ -69,7 +77,9 @@ fn check(architecture: &str) {
         // The derivative along the gradient itself: one number for the whole tensor, and its largest element by itself.
         let norm = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
         assert!(norm > 1e-4, "{}: the gradient is zero", model.parameters[i].name);
-        let largest = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).expect("not empty");
+        let largest = (0..gradient.len())
+            .max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs()))
+            .expect("not empty");
         let unit: Vec<f32> = gradient.iter().map(|g| g / norm).collect();
         let mut single = vec![0.0; gradient.len()];
         single[largest] = 1.0;
@@ -84,7 +94,11 @@ fn check(architecture: &str) {
             let slope = (at(step) - at(-step)) / (2.0 * f64::from(step));
             model.parameters[i].value = original.clone();
             let error = (slope - f64::from(want)).abs() / f64::from(want).abs().max(0.02);
-            assert!(error < 0.03, "{architecture} {}: slope {slope}, gradient {want}", model.parameters[i].name);
+            assert!(
+                error < 0.03,
+                "{architecture} {}: slope {slope}, gradient {want}",
+                model.parameters[i].name
+            );
         }
     }
 }

@@ -34,7 +34,8 @@ fn twenty_steps_equal_peft() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/peft-steps");
     let text = std::fs::read(folder.join("steps.json")).expect("the fixture");
     let steps: Steps = serde_json::from_slice(&text).expect("valid JSON");
-    let file = Cache::open().and_then(|c| c.resolve("smollm2-135m-instruct", false, &Silent)).expect("the model");
+    let file =
+        Cache::open().and_then(|c| c.resolve("smollm2-135m-instruct", false, &Silent)).expect("the model");
     let model = Model::open(&file.path).expect("the model opens");
     let panels = Arc::new(Panels::load(Arc::clone(&model.weights), model.spec.clone()).expect("weights"));
     let start = Adapter::load(&folder, &model.spec).expect("PEFT's adapter loads");
@@ -44,7 +45,12 @@ fn twenty_steps_equal_peft() {
         .iter()
         .map(|e| Sequence {
             ids: e.prompt.iter().chain(&e.reply[..e.reply.len() - 1]).copied().collect(),
-            targets: e.reply.iter().enumerate().map(|(i, &t)| (e.prompt.len() - 1 + i, Target::Token(t), 1.0)).collect(),
+            targets: e
+                .reply
+                .iter()
+                .enumerate()
+                .map(|(i, &t)| (e.prompt.len() - 1 + i, Target::Token(t), 1.0))
+                .collect(),
             below: None,
         })
         .collect();

@@ -45,7 +45,10 @@ pub fn resolve(common: &Common, name: &str, ui: &Ui) -> Result<ModelFile> {
 /// A model with its weights expanded, an adapter on it where one is named.
 pub fn engine(file: &ModelFile, adapter: Option<&Path>, ui: &Ui) -> Result<LocalEngine> {
     let model = Model::open(&file.path)?;
-    ui.say(&format!("{}: {} layers, {}, expanding its weights", file.name, model.spec.layers, model.spec.architecture));
+    ui.say(&format!(
+        "{}: {} layers, {}, expanding its weights",
+        file.name, model.spec.layers, model.spec.architecture
+    ));
     let engine = LocalEngine::new(Arc::new(model), &file.name, &file.digest)?;
     Ok(match adapter {
         Some(dir) => engine.with_adapter(dir)?,

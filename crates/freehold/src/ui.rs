@@ -28,7 +28,11 @@ struct Plain {
 
 fn clock(seconds: f64) -> String {
     let s = seconds.round().max(0.0) as u64;
-    if s >= 3600 { format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60) } else { format!("{}:{:02}", s / 60, s % 60) }
+    if s >= 3600 {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    } else {
+        format!("{}:{:02}", s / 60, s % 60)
+    }
 }
 
 impl Ui {
@@ -37,7 +41,14 @@ impl Ui {
         Self {
             terminal: std::io::stderr().is_terminal(),
             bar: RefCell::new(None),
-            plain: RefCell::new(Plain { label: String::new(), total: 0, done: 0, at_start: 0, started: now, printed: now }),
+            plain: RefCell::new(Plain {
+                label: String::new(),
+                total: 0,
+                done: 0,
+                at_start: 0,
+                started: now,
+                printed: now,
+            }),
             telling: Cell::new(0),
             shown: RefCell::default(),
         }
@@ -60,10 +71,13 @@ impl Ui {
         self.finish();
         if self.terminal {
             let unit = if bytes { "{bytes}/{total_bytes} {bytes_per_sec}" } else { "{pos}/{len}" };
-            let style = ProgressStyle::with_template(&format!("{{msg:12}} [{{wide_bar}}] {unit} {{elapsed}} ETA {{eta}}"))
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> ");
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_style(style);
+            let style = ProgressStyle::with_template(&format!(
+                "{{msg:12}} [{{wide_bar}}] {unit} {{elapsed}} ETA {{eta}}"
+            ))
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+            let bar =
+                ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_style(style);
             bar.set_message(label.to_string());
             bar.set_position(done);
             bar.reset_eta();
@@ -87,7 +101,14 @@ impl Ui {
             let elapsed = p.started.elapsed().as_secs_f64();
             let new = (p.done - p.at_start).max(1);
             let eta = elapsed / new as f64 * p.total.saturating_sub(p.done) as f64;
-            eprintln!("{} {}/{} ({} gone, about {} left)", p.label, p.done, p.total, clock(elapsed), clock(eta));
+            eprintln!(
+                "{} {}/{} ({} gone, about {} left)",
+                p.label,
+                p.done,
+                p.total,
+                clock(elapsed),
+                clock(eta)
+            );
         }
     }
 
@@ -116,7 +137,11 @@ impl Ui {
             let line = s.split_whitespace().collect::<Vec<_>>().join(" ");
             if line.chars().count() > n { line.chars().take(n).collect::<String>() + "…" } else { line }
         };
-        self.say(&format!("  {label:8} ? {}\n           ! {}", short(&answer.prompt, 90), short(&answer.text, 160)));
+        self.say(&format!(
+            "  {label:8} ? {}\n           ! {}",
+            short(&answer.prompt, 90),
+            short(&answer.text, 160)
+        ));
     }
 }
 

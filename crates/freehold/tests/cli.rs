@@ -30,7 +30,10 @@ fn fails(out: &Output, due: &str) {
 }
 
 fn smollm2() -> PathBuf {
-    Cache::open().and_then(|c| c.resolve("smollm2-135m-instruct", false, &Silent)).expect("the model can be fetched").path
+    Cache::open()
+        .and_then(|c| c.resolve("smollm2-135m-instruct", false, &Silent))
+        .expect("the model can be fetched")
+        .path
 }
 
 fn folder() -> tempfile::TempDir {
@@ -81,7 +84,10 @@ fn a_starter_charter_is_valid_and_a_typo_in_it_is_named() {
     let out = run(&["charter", "check", path(&charter)]);
     assert_eq!(out.status.code(), Some(1));
     assert!(text(&out.stdout).contains("katyn.toml:"), "{}", text(&out.stdout));
-    fails(&run(&["audit", "smollm2", "--charter", path(&charter), "--out", path(&dir.path().join("run"))]), "katyn.toml:");
+    fails(
+        &run(&["audit", "smollm2", "--charter", path(&charter), "--out", path(&dir.path().join("run"))]),
+        "katyn.toml:",
+    );
 }
 
 #[test]
@@ -95,7 +101,11 @@ fn a_missing_model_and_a_broken_file_are_named() {
     fails(&run(&["complete", path(&cut), "--prompt", "x"]), "truncated");
     std::fs::write(&cut, b"not a model").expect("written");
     fails(&run(&["show", path(&cut)]), "GGUF");
-    let empty = freehold().args(["--offline", "pull", "smollm2"]).env("FREEHOLD_HOME", dir.path()).output().expect("runs");
+    let empty = freehold()
+        .args(["--offline", "pull", "smollm2"])
+        .env("FREEHOLD_HOME", dir.path())
+        .output()
+        .expect("runs");
     fails(&empty, "offline");
 }
 
@@ -108,8 +118,13 @@ fn show_complete_and_chat_on_real_weights() {
     assert_eq!(shown["sha256"], "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53");
     assert_eq!(shown["tensors"].as_array().map(Vec::len), Some(272));
     let complete = |seed: &str, temperature: &str| {
-        let args = ["complete", path(&model), "--prompt", "The capital of France is", "--max-tokens", "8", "--json"];
-        let out = freehold().args(args).args(["--seed", seed, "--temperature", temperature]).output().expect("runs");
+        let args =
+            ["complete", path(&model), "--prompt", "The capital of France is", "--max-tokens", "8", "--json"];
+        let out = freehold()
+            .args(args)
+            .args(["--seed", seed, "--temperature", temperature])
+            .output()
+            .expect("runs");
         serde_json::from_slice::<serde_json::Value>(&out.stdout).expect("valid JSON")["text"].clone()
     };
     assert!(complete("1", "0").as_str().is_some_and(|t| t.contains("Paris")), "{}", complete("1", "0"));
@@ -117,16 +132,25 @@ fn show_complete_and_chat_on_real_weights() {
     fails(&run(&["complete", path(&model), "--prompt", "x", "--max-tokens", "9000"]), "context");
 
     let mut chat = freehold();
-    chat.args(["chat", path(&model), "--max-tokens", "12"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    chat.args(["chat", path(&model), "--max-tokens", "12"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut chat = chat.spawn().expect("starts");
     use std::io::Write as _;
-    let input = "What is the capital of France?\n/reset\n/system Answer in one word.\n/nonsense\nHello\n/quit\n";
+    let input =
+        "What is the capital of France?\n/reset\n/system Answer in one word.\n/nonsense\nHello\n/quit\n";
     chat.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");
     let out = chat.wait_with_output().expect("ends");
     assert!(out.status.success());
     assert!(text(&out.stdout).contains("Paris"), "{}", text(&out.stdout));
     let notes = text(&out.stderr);
-    assert!(notes.contains("SmolLM") && notes.contains("forgotten") && notes.contains("unknown command /nonsense"), "{notes}");
+    assert!(
+        notes.contains("SmolLM")
+            && notes.contains("forgotten")
+            && notes.contains("unknown command /nonsense"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -134,7 +158,8 @@ fn an_audit_goes_on_after_a_kill_and_refuses_another_charters_folder() {
     let dir = folder();
     let (charter, out) = (starter(dir.path()), dir.path().join("run"));
     let args = ["audit", "smollm2", "--charter", path(&charter), "--out", path(&out), "--no-leaning"];
-    let mut child = freehold().args(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("starts");
+    let mut child =
+        freehold().args(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("starts");
     let answers = out.join("answers.jsonl");
     let lines = || std::fs::read_to_string(&answers).map_or(0, |t| t.lines().count());
     let started = std::time::Instant::now();
@@ -190,16 +215,31 @@ fn refit_goes_the_whole_way_on_real_weights() {
         r#"{ "rank": 2, "epochs": 1, "anchor_epochs": 0.3, "unknown_epochs": 0.3, "wordings": 1, "from_layer": 0.9, "eval_every": 100 }"#,
     )
     .expect("written");
-    let args = ["refit", path(&charter), "--model", "smollm2", "--out", path(&out), "--recipe", path(&recipe), "--limit", "1"];
+    let args = [
+        "refit",
+        path(&charter),
+        "--model",
+        "smollm2",
+        "--out",
+        path(&out),
+        "--recipe",
+        path(&recipe),
+        "--limit",
+        "1",
+    ];
     let done = run(&args);
     let (stdout, stderr) = (text(&done.stdout), text(&done.stderr));
     // A 135M model after a handful of steps passes no gate worth having; what matters is that it says so.
     assert!(matches!(done.status.code(), Some(0 | 3 | 4)), "{stderr}");
-    assert!(stdout.contains("before treatment") && stdout.contains("report:") && stdout.contains("freehold chat"), "{stdout}");
+    assert!(
+        stdout.contains("before treatment") && stdout.contains("report:") && stdout.contains("freehold chat"),
+        "{stdout}"
+    );
     let page = std::fs::read_to_string(out.join("proof/report.html")).expect("a report");
     assert!(page.contains("</html>") && !page.contains("<script src"));
     let proof: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(out.join("proof/proof.json")).expect("a proof")).expect("valid JSON");
+        serde_json::from_slice(&std::fs::read(out.join("proof/proof.json")).expect("a proof"))
+            .expect("valid JSON");
     assert!(proof["gates"].is_array());
     // Again: nothing is asked or trained anew, and the figures are the same.
     let again = run(&args);
@@ -208,7 +248,16 @@ fn refit_goes_the_whole_way_on_real_weights() {
     // The adapter answers on its own.
     let model = smollm2();
     let adapter = out.join("adapter");
-    let complete = run(&["complete", path(&model), "--adapter", path(&adapter), "--prompt", "Hello", "--max-tokens", "4"]);
+    let complete = run(&[
+        "complete",
+        path(&model),
+        "--adapter",
+        path(&adapter),
+        "--prompt",
+        "Hello",
+        "--max-tokens",
+        "4",
+    ]);
     assert!(complete.status.success(), "{}", text(&complete.stderr));
     std::fs::write(adapter.join("adapter_model.safetensors"), b"garbage").expect("written");
     fails(&run(&["complete", path(&model), "--adapter", path(&adapter), "--prompt", "Hello"]), "adapter");

@@ -19,7 +19,10 @@ type Parsed<T> = Result<T, String>;
 impl<'a> Cursor<'a> {
     fn take(&mut self, n: usize, what: &str) -> Parsed<&'a [u8]> {
         let end = self.at.checked_add(n).filter(|&e| e <= self.bytes.len()).ok_or_else(|| {
-            format!("it ends at byte {} inside {what} (the file is truncated or a length in it is wrong)", self.bytes.len())
+            format!(
+                "it ends at byte {} inside {what} (the file is truncated or a length in it is wrong)",
+                self.bytes.len()
+            )
         })?;
         let out = &self.bytes[self.at..end];
         self.at = end;
@@ -82,11 +85,17 @@ impl<'a> Cursor<'a> {
                     4..=6 => 4,
                     8 | 10..=12 => 8,
                     9 => 12,
-                    _ => return Err(format!("the metadata key `{key}` has elements of the unknown type {element}")),
+                    _ => {
+                        return Err(format!(
+                            "the metadata key `{key}` has elements of the unknown type {element}"
+                        ));
+                    }
                 };
                 let n = self.count(least, &format!("the length of `{key}`"))?;
                 if n > MAX_ARRAY {
-                    return Err(format!("the metadata key `{key}` has {n} elements; {MAX_ARRAY} are the most that is read"));
+                    return Err(format!(
+                        "the metadata key `{key}` has {n} elements; {MAX_ARRAY} are the most that is read"
+                    ));
                 }
                 let mut items = Vec::with_capacity(n);
                 for _ in 0..n {
@@ -176,13 +185,17 @@ fn tensor(c: &mut Cursor, names: &mut HashSet<String>) -> Parsed<TensorInfo> {
         dims.push(d);
     }
     let id = c.u32(&name)?;
-    let ty = GgmlType::from_u32(id).ok_or_else(|| format!("the tensor `{name}` has the unknown type {id}"))?;
+    let ty =
+        GgmlType::from_u32(id).ok_or_else(|| format!("the tensor `{name}` has the unknown type {id}"))?;
     let offset = c.u64(&name)?;
     let offset = usize::try_from(offset).map_err(|_| format!("the tensor `{name}` lies beyond the file"))?;
     let bytes = match ty.block() {
         Some((block, size)) if dims[0] % block == 0 => elements / block * size,
         Some((block, _)) => {
-            return Err(format!("the tensor `{name}` has rows of {}, no multiple of its block size {block}", dims[0]));
+            return Err(format!(
+                "the tensor `{name}` has rows of {}, no multiple of its block size {block}",
+                dims[0]
+            ));
         }
         None => 0,
     };

@@ -23,7 +23,10 @@ fn product(
     scale: f32,
     add: bool,
 ) {
-    assert!(out.len() >= m * n && a.len() >= m * k && b.len() >= k * n, "product: a slice is shorter than its shape");
+    assert!(
+        out.len() >= m * n && a.len() >= m * k && b.len() >= k * n,
+        "product: a slice is shorter than its shape"
+    );
     if m == 0 || n == 0 {
         return;
     }
@@ -56,12 +59,26 @@ fn product(
 }
 
 /// `out[m, n] = or += scale · x[m, k] · w[n, k]ᵀ`, all row-major.
-pub fn matmul_t(out: &mut [f32], x: &[f32], w: &[f32], (m, k, n): (usize, usize, usize), scale: f32, add: bool) {
+pub fn matmul_t(
+    out: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    (m, k, n): (usize, usize, usize),
+    scale: f32,
+    add: bool,
+) {
     product(out, (x, (k, 1)), (w, (1, k)), (m, k, n), scale, add);
 }
 
 /// `out[m, k] = or += scale · g[m, n] · w[n, k]`, all row-major.
-pub fn matmul(out: &mut [f32], g: &[f32], w: &[f32], (m, n, k): (usize, usize, usize), scale: f32, add: bool) {
+pub fn matmul(
+    out: &mut [f32],
+    g: &[f32],
+    w: &[f32],
+    (m, n, k): (usize, usize, usize),
+    scale: f32,
+    add: bool,
+) {
     product(out, (g, (n, 1)), (w, (k, 1)), (m, n, k), scale, add);
 }
 

@@ -42,7 +42,10 @@ fn target() -> Target {
     *TARGET.get_or_init(|| {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("fma")
+            {
                 return Target::Avx512;
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -70,7 +73,12 @@ trait Tiles {
     fn forward<const R: usize>(out: &mut [&mut [f32]; R], x: &[&[f32]; R], w: &[f32]);
 
     /// `out[i][c] += Σ_blocks g[i][block] · w[block][k0 + c]`
-    fn backward<const R: usize, const C: usize>(out: &mut [&mut [f32]; R], g: &[&[f32]; R], w: &[f32], at: (usize, usize));
+    fn backward<const R: usize, const C: usize>(
+        out: &mut [&mut [f32]; R],
+        g: &[&[f32]; R],
+        w: &[f32],
+        at: (usize, usize),
+    );
 }
 
 struct Plain;
@@ -95,7 +103,12 @@ impl Tiles for Plain {
     }
 
     #[inline(always)]
-    fn backward<const R: usize, const C: usize>(out: &mut [&mut [f32]; R], g: &[&[f32]; R], w: &[f32], (k, k0): (usize, usize)) {
+    fn backward<const R: usize, const C: usize>(
+        out: &mut [&mut [f32]; R],
+        g: &[&[f32]; R],
+        w: &[f32],
+        (k, k0): (usize, usize),
+    ) {
         for i in 0..R {
             for (b, g) in g[i].as_chunks::<BLOCK>().0.iter().enumerate() {
                 for c in 0..C {
@@ -118,10 +131,18 @@ fn forward_block<T: Tiles, const R: usize>(out: &mut [f32], x: &[f32], w: &[f32]
             let mut rows = out[row * BLOCK..].chunks_mut(BLOCK);
             let mut next = || rows.next().unwrap_or_default();
             if row + R <= m {
-                T::forward::<R>(&mut std::array::from_fn(|_| next()), &std::array::from_fn(|i| row_of(row + i)), w);
+                T::forward::<R>(
+                    &mut std::array::from_fn(|_| next()),
+                    &std::array::from_fn(|i| row_of(row + i)),
+                    w,
+                );
                 row += R;
             } else if row + 2 <= m {
-                T::forward::<2>(&mut std::array::from_fn(|_| next()), &std::array::from_fn(|i| row_of(row + i)), w);
+                T::forward::<2>(
+                    &mut std::array::from_fn(|_| next()),
+                    &std::array::from_fn(|i| row_of(row + i)),
+                    w,
+                );
                 row += 2;
             } else {
                 T::forward::<1>(&mut [next()], &[row_of(row)], w);
@@ -152,10 +173,20 @@ fn backward_columns<T: Tiles, const R: usize, const C: usize>(
             let mut next = || rows.next().unwrap_or_default();
             match (tall, wide) {
                 (true, true) => {
-                    T::backward::<R, C>(&mut std::array::from_fn(|_| next()), &std::array::from_fn(|i| row_of(row + i)), w, at);
+                    T::backward::<R, C>(
+                        &mut std::array::from_fn(|_| next()),
+                        &std::array::from_fn(|i| row_of(row + i)),
+                        w,
+                        at,
+                    );
                 }
                 (true, false) => {
-                    T::backward::<R, 1>(&mut std::array::from_fn(|_| next()), &std::array::from_fn(|i| row_of(row + i)), w, at);
+                    T::backward::<R, 1>(
+                        &mut std::array::from_fn(|_| next()),
+                        &std::array::from_fn(|i| row_of(row + i)),
+                        w,
+                        at,
+                    );
                 }
                 (false, true) => T::backward::<1, C>(&mut [next()], &[row_of(row)], w, at),
                 (false, false) => T::backward::<1, 1>(&mut [next()], &[row_of(row)], w, at),
@@ -186,7 +217,12 @@ mod wide {
             unsafe { x86::forward_avx2(out, x, w) }
         }
         #[inline(always)]
-        fn backward<const R: usize, const C: usize>(o: &mut [&mut [f32]; R], g: &[&[f32]; R], w: &[f32], at: (usize, usize)) {
+        fn backward<const R: usize, const C: usize>(
+            o: &mut [&mut [f32]; R],
+            g: &[&[f32]; R],
+            w: &[f32],
+            at: (usize, usize),
+        ) {
             unsafe { x86::backward_avx2::<R, C>(o, g, w, at) }
         }
     }
@@ -197,7 +233,12 @@ mod wide {
             unsafe { x86::forward_avx512(out, x, w) }
         }
         #[inline(always)]
-        fn backward<const R: usize, const C: usize>(o: &mut [&mut [f32]; R], g: &[&[f32]; R], w: &[f32], at: (usize, usize)) {
+        fn backward<const R: usize, const C: usize>(
+            o: &mut [&mut [f32]; R],
+            g: &[&[f32]; R],
+            w: &[f32],
+            at: (usize, usize),
+        ) {
             unsafe { x86::backward_avx512::<R, C>(o, g, w, at) }
         }
     }
@@ -238,7 +279,12 @@ impl Packed {
     /// One row of the matrix (an embedding).
     pub fn row(&self, row: usize) -> Vec<f32> {
         let (block, j) = (row / BLOCK, row % BLOCK);
-        self.data[block * self.cols * BLOCK..][..self.cols * BLOCK].iter().skip(j).step_by(BLOCK).copied().collect()
+        self.data[block * self.cols * BLOCK..][..self.cols * BLOCK]
+            .iter()
+            .skip(j)
+            .step_by(BLOCK)
+            .copied()
+            .collect()
     }
 
     /// `x[m, cols] · Wᵀ → [m, rows]`
@@ -304,7 +350,13 @@ impl Packed {
                 let w = &self.data[from * k * BLOCK..];
                 for row in (0..m).step_by(ROWS) {
                     let rows = ROWS.min(m - row);
-                    backward(&mut tile[row * columns..], &g[row * whole..], w, (rows, whole, from, blocks), (k, k0, columns));
+                    backward(
+                        &mut tile[row * columns..],
+                        &g[row * whole..],
+                        w,
+                        (rows, whole, from, blocks),
+                        (k, k0, columns),
+                    );
                 }
             }
             for (row, values) in tile.chunks(columns).enumerate() {
@@ -339,7 +391,9 @@ mod tests {
     }
 
     fn values(n: usize, seed: u64) -> Vec<f32> {
-        (0..n as u64).map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) % 2003) as f32 / 1001.0) - 1.0).collect()
+        (0..n as u64)
+            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) % 2003) as f32 / 1001.0) - 1.0)
+            .collect()
     }
 
     proptest! {

@@ -48,7 +48,12 @@ pub fn forward_avx2<const R: usize>(out: &mut [&mut [f32]; R], x: &[&[f32]; R], 
         let mut acc = [[_mm256_setzero_ps(); 4]; R];
         let mut w = w.as_ptr();
         for k in 0..depth {
-            let wv = [_mm256_loadu_ps(w), _mm256_loadu_ps(w.add(8)), _mm256_loadu_ps(w.add(16)), _mm256_loadu_ps(w.add(24))];
+            let wv = [
+                _mm256_loadu_ps(w),
+                _mm256_loadu_ps(w.add(8)),
+                _mm256_loadu_ps(w.add(16)),
+                _mm256_loadu_ps(w.add(24)),
+            ];
             for i in 0..R {
                 let v = _mm256_set1_ps(*x[i].as_ptr().add(k));
                 for j in 0..4 {

@@ -43,7 +43,11 @@ pub fn new(common: &Common, path: &Path) -> Result<u8> {
     if common.json {
         print_json(&json!({ "path": path }))?;
     } else {
-        print(&format!("{}: a starter charter; edit it, then: freehold charter check {}", path.display(), path.display()))?;
+        print(&format!(
+            "{}: a starter charter; edit it, then: freehold charter check {}",
+            path.display(),
+            path.display()
+        ))?;
     }
     Ok(0)
 }

@@ -49,23 +49,26 @@ pub fn run(common: &Common, args: &Chat, ui: &Ui) -> Result<u8> {
             _ => {}
         }
         history.push(Message::user(line));
-        let mut messages: Vec<Message> = system.iter().map(|s| Message::new(Role::System, s.clone())).collect();
+        let mut messages: Vec<Message> =
+            system.iter().map(|s| Message::new(Role::System, s.clone())).collect();
         messages.extend(history.iter().cloned());
         let ids = engine.prompt(&messages)?;
-        let sampling = Sampling { temperature: args.temperature, seed: common.seed.wrapping_add(history.len() as u64) };
+        let sampling =
+            Sampling { temperature: args.temperature, seed: common.seed.wrapping_add(history.len() as u64) };
         let mut reply = String::new();
         let mut out = std::io::stdout();
         let mut broken = None;
-        let answered = engine.generate(&[Request { ids, max_new_tokens: args.max_tokens, sampling }], &mut |event| {
-            if let Event::Text(_, piece) = event {
-                reply.push_str(piece);
-                if let Err(e) = out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
-                    broken = Some(e);
-                    return ControlFlow::Break(());
+        let answered =
+            engine.generate(&[Request { ids, max_new_tokens: args.max_tokens, sampling }], &mut |event| {
+                if let Event::Text(_, piece) = event {
+                    reply.push_str(piece);
+                    if let Err(e) = out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
+                        broken = Some(e);
+                        return ControlFlow::Break(());
+                    }
                 }
-            }
-            ControlFlow::Continue(())
-        });
+                ControlFlow::Continue(())
+            });
         println!();
         if let Some(e) = broken {
             return Err(e.into());

@@ -7,7 +7,8 @@ use freehold_charter::{Charter, ControlKind, Split};
 use freehold_engine::{Engine as _, LocalEngine};
 use freehold_judge::run::ItemId;
 use freehold_proof::{
-    CurvePoint, GateResult, Proof, ProofInput, RunData, TrainingSummary, comparison_text, exit_code, gates_text, judge_gates,
+    CurvePoint, GateResult, Proof, ProofInput, RunData, TrainingSummary, comparison_text, exit_code,
+    gates_text, judge_gates,
 };
 use freehold_stats::Estimate;
 use freehold_treat::Training;
@@ -42,7 +43,13 @@ pub fn run(common: &Common, args: &Compare) -> Result<u8> {
 }
 
 /// KL of the treated model from the base model over the base model's replies to harmless test controls.
-pub fn measure_kl(base: &LocalEngine, treated: &LocalEngine, charter: &Charter, before: &Run, out: &Path) -> Result<()> {
+pub fn measure_kl(
+    base: &LocalEngine,
+    treated: &LocalEngine,
+    charter: &Charter,
+    before: &Run,
+    out: &Path,
+) -> Result<()> {
     let path = out.join("kl.json");
     if path.exists() {
         return Ok(());
@@ -75,13 +82,22 @@ fn read_kl(run: &Run) -> Result<Option<Estimate>> {
 }
 
 /// Compares, judges the gates, writes the proof.
-pub fn prove(charter: &Charter, before: &Run, after: &Run, training: Option<&Training>, out: &Path) -> Result<Proof> {
+pub fn prove(
+    charter: &Charter,
+    before: &Run,
+    after: &Run,
+    training: Option<&Training>,
+    out: &Path,
+) -> Result<Proof> {
     for run in [before, after] {
         if run.record.charter_digest != charter.digest {
             bail!("{} is a run against another charter or another version of it", run.path.display());
         }
         if run.verdicts.is_empty() {
-            bail!("{} is not finished: run the same audit again, it goes on where it was", run.path.display());
+            bail!(
+                "{} is not finished: run the same audit again, it goes on where it was",
+                run.path.display()
+            );
         }
     }
     let kl = read_kl(after)?;
@@ -111,7 +127,11 @@ fn data(run: &Run) -> RunData<'_> {
 fn summary(t: &Training) -> Result<TrainingSummary> {
     Ok(TrainingSummary {
         recipe: serde_json::to_value(&t.recipe)?,
-        curve: t.curve.iter().map(|p| CurvePoint { step: p.step, train_loss: p.train, dev_loss: p.dev }).collect(),
+        curve: t
+            .curve
+            .iter()
+            .map(|p| CurvePoint { step: p.step, train_loss: p.train, dev_loss: p.dev })
+            .collect(),
         examples: t.examples.clone(),
         tokens: t.tokens,
         seconds: t.seconds,

@@ -30,7 +30,9 @@ pub fn run(common: &Common, args: &Complete, ui: &Ui) -> Result<u8> {
     })?;
     let Some(g) = done else { return Ok(1) };
     if common.json {
-        print_json(&json!({ "text": g.text, "tokens": g.ids, "logprob": g.logprob, "finish": format!("{:?}", g.finish).to_lowercase() }))?;
+        print_json(
+            &json!({ "text": g.text, "tokens": g.ids, "logprob": g.logprob, "finish": format!("{:?}", g.finish).to_lowercase() }),
+        )?;
     } else {
         print(&g.text)?;
     }

@@ -14,7 +14,10 @@ pub fn agreement(charter: &Charter) -> Result<Option<JudgeAgreement>> {
     if charter.id != "open-society" {
         return Ok(None);
     }
-    let (before, after) = (gold::read("gold/open-society/before.jsonl", BEFORE)?, gold::read("gold/open-society/after.jsonl", AFTER)?);
+    let (before, after) = (
+        gold::read("gold/open-society/before.jsonl", BEFORE)?,
+        gold::read("gold/open-society/after.jsonl", AFTER)?,
+    );
     Ok(Some(gold::agree(charter, &before, &after)))
 }
 
@@ -25,7 +28,10 @@ pub fn check(common: &Common) -> Result<u8> {
         print_json(&agreement)?;
     } else {
         let Some(a) = agreement else { return Ok(0) };
-        print(&format!("{:14} {:>6} {:>6} {:>7} {:>8} {:>8}", "label", "n", "agree", "kappa", "of yes", "of no"))?;
+        print(&format!(
+            "{:14} {:>6} {:>6} {:>7} {:>8} {:>8}",
+            "label", "n", "agree", "kappa", "of yes", "of no"
+        ))?;
         for (arm, n, labels) in [("before", a.n_before, &a.before), ("after", a.n_after, &a.after)] {
             print(&format!("{arm}: {n} answers labelled by reading"))?;
             for (label, l) in labels {

@@ -12,7 +12,13 @@ pub fn run(common: &Common, model: &str, ui: &Ui) -> Result<u8> {
         print_json(&file)?;
     } else {
         let licence = file.licence.as_deref().unwrap_or("unknown licence");
-        print(&format!("{}\n  {}\n  sha256 {}, {} bytes, {licence}", file.name, file.path.display(), file.digest, file.size))?;
+        print(&format!(
+            "{}\n  {}\n  sha256 {}, {} bytes, {licence}",
+            file.name,
+            file.path.display(),
+            file.digest,
+            file.size
+        ))?;
     }
     Ok(0)
 }

@@ -22,10 +22,19 @@ pub fn run(common: &Common, args: &Refit, ui: &Ui) -> Result<u8> {
     let recipe = recipe(args.recipe.as_ref(), common.seed)?;
     let file = resolve(common, &args.model, ui)?;
     ui.finish();
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("freehold-out").join(format!("refit-{}", file.name)));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("freehold-out").join(format!("refit-{}", file.name)));
     let selection = Selection { languages: args.languages.clone(), limit: args.limit };
 
-    ui.say(&format!("refit of {} against {} {} into {}", file.name, charter.id, charter.version, out.display()));
+    ui.say(&format!(
+        "refit of {} against {} {} into {}",
+        file.name,
+        charter.id,
+        charter.version,
+        out.display()
+    ));
     ui.say("1/4 audit of the model as it is");
     let base = engine(&file, None, ui)?;
     ui.show_telling(8);
@@ -34,7 +43,11 @@ pub fn run(common: &Common, args: &Refit, ui: &Ui) -> Result<u8> {
     ui.show_telling(0);
     // The scorecard is for the person who waits; with --json, standard output is kept for the result.
     let card = format!("before treatment:\n{}", scorecard_text(&before.scorecard));
-    if common.json { ui.say(&card) } else { print(&card)? }
+    if common.json {
+        ui.say(&card)
+    } else {
+        print(&card)?
+    }
 
     // Scoring facts against narratives comes after the scorecard: the person who waits has something to read by now.
     let before = match before.verdicts.iter().any(|v| v.leaning.is_some()) {

@@ -24,7 +24,10 @@ pub fn run(common: &Common, args: &Treat, ui: &Ui) -> Result<u8> {
         bail!("{} is a run against another charter or another version of it", args.from.display());
     }
     if run.record.adapter_digest.is_some() {
-        bail!("{} is a run of a model with an adapter; treat from a run of the bare model", args.from.display());
+        bail!(
+            "{} is a run of a model with an adapter; treat from a run of the bare model",
+            args.from.display()
+        );
     }
     let engine = engine(&file, None, ui)?;
     if args.plan {
@@ -41,13 +44,25 @@ pub fn run(common: &Common, args: &Treat, ui: &Ui) -> Result<u8> {
     if common.json {
         print_json(&training)?;
     } else {
-        print(&format!("adapter: {} (best of {} steps: {})", args.out.display(), training.steps, training.best_step))?;
+        print(&format!(
+            "adapter: {} (best of {} steps: {})",
+            args.out.display(),
+            training.steps,
+            training.best_step
+        ))?;
     }
     Ok(0)
 }
 
 /// Trains an adapter from a run, or gives the record of one that is finished already.
-pub fn train(engine: &LocalEngine, charter: &Charter, run: &Run, recipe: &Recipe, out: &Path, ui: &Ui) -> Result<Training> {
+pub fn train(
+    engine: &LocalEngine,
+    charter: &Charter,
+    run: &Run,
+    recipe: &Recipe,
+    out: &Path,
+    ui: &Ui,
+) -> Result<Training> {
     let set = freehold_treat::build(charter, engine, &OwnAnswers::new(&run.answers), recipe)?;
     let counts: Vec<String> = set.counts().iter().map(|(k, n)| format!("{n} {k}")).collect();
     ui.say(&format!("training on {} examples: {}", set.train.len(), counts.join(", ")));
