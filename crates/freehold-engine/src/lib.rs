@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use freehold_model::template::{Message, Role};
 pub use freehold_model::{ModelError as EngineError, Result};
-pub use local::{LocalEngine, Reply};
+pub use local::{LocalEngine, Reply, TopTokens};
 pub use sample::Sampling;
 
 /// Who answers, for lineage and for cache keys.

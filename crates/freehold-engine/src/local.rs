@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use freehold_model::adapter::Adapter;
 use freehold_model::cpu::{Cpu, KvCache};
@@ -18,6 +18,9 @@ use crate::{Engine, Event, Identity, Request, Result, ScoreRequest};
 
 /// Rows whose logits are held at once.
 const LOGIT_ROWS: usize = 64;
+
+/// Likely next tokens at one position, with their probabilities.
+pub type TopTokens = Vec<(u32, f32)>;
 
 /// A prompt with a reply to it, as token ids.
 #[derive(Debug, Clone)]
@@ -140,8 +143,8 @@ impl LocalEngine {
     }
 
     /// The `k` most likely tokens, with their probabilities, at every position of every reply.
-    pub fn top_tokens(&self, replies: &[Reply], k: usize) -> Result<Vec<Vec<Vec<(u32, f32)>>>> {
-        let out: Vec<Vec<std::sync::Mutex<Vec<(u32, f32)>>>> =
+    pub fn top_tokens(&self, replies: &[Reply], k: usize) -> Result<Vec<Vec<TopTokens>>> {
+        let out: Vec<Vec<Mutex<TopTokens>>> =
             replies.iter().map(|r| r.reply.iter().map(|_| Default::default()).collect()).collect();
         self.reply_logits(replies, &|reply, i, logits| {
             let lse = log_sum_exp(logits);
@@ -154,7 +157,7 @@ impl LocalEngine {
                 *slot = top;
             }
         })?;
-        let inner = |m: std::sync::Mutex<Vec<(u32, f32)>>| m.into_inner().unwrap_or_default();
+        let inner = |m: Mutex<Vec<(u32, f32)>>| m.into_inner().unwrap_or_default();
         Ok(out.into_iter().map(|r| r.into_iter().map(inner).collect()).collect())
     }
 
@@ -163,13 +166,13 @@ impl LocalEngine {
         let mut means = Vec::with_capacity(replies.len());
         for r in replies {
             let one = std::slice::from_ref(r);
-            let mine: Vec<std::sync::Mutex<Vec<f32>>> = r.reply.iter().map(|_| Default::default()).collect();
+            let mine: Vec<Mutex<Vec<f32>>> = r.reply.iter().map(|_| Default::default()).collect();
             self.reply_logits(one, &|_, i, logits| {
                 if let Ok(mut m) = mine[i].lock() {
                     *m = logits.to_vec();
                 }
             })?;
-            let sums: Vec<std::sync::Mutex<f64>> = r.reply.iter().map(|_| Default::default()).collect();
+            let sums: Vec<Mutex<f64>> = r.reply.iter().map(|_| Default::default()).collect();
             other.reply_logits(one, &|_, i, q| {
                 let (Ok(p), Ok(mut sum)) = (mine[i].lock(), sums[i].lock()) else { return };
                 let (lp, lq) = (log_sum_exp(&p), log_sum_exp(q));
@@ -222,7 +225,7 @@ impl Engine for LocalEngine {
             .iter()
             .map(|r| Reply { prompt: r.prompt.clone(), reply: r.continuation.clone() })
             .collect();
-        let sums: Vec<Vec<std::sync::Mutex<f64>>> =
+        let sums: Vec<Vec<Mutex<f64>>> =
             replies.iter().map(|r| r.reply.iter().map(|_| Default::default()).collect()).collect();
         self.reply_logits(&replies, &|reply, i, logits| {
             let token = replies[reply].reply[i] as usize;
@@ -230,9 +233,8 @@ impl Engine for LocalEngine {
                 *s = logits.get(token).map_or(f64::NEG_INFINITY, |v| f64::from(v - log_sum_exp(logits)));
             }
         })?;
-        let sum = |tokens: Vec<std::sync::Mutex<f64>>| {
-            tokens.into_iter().map(|m| m.into_inner().unwrap_or_default()).sum()
-        };
+        let sum =
+            |tokens: Vec<Mutex<f64>>| tokens.into_iter().map(|m| m.into_inner().unwrap_or_default()).sum();
         Ok(sums.into_iter().map(sum).collect())
     }
 

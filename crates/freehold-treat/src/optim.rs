@@ -33,14 +33,14 @@ impl AdamW {
     /// One update; `step` counts from 1.
     pub fn update(&self, p: &mut Parameter, gradient: &[f32], rate: f64, step: usize) {
         let (c1, c2) = (1.0 - self.beta1.powi(step as i32), 1.0 - self.beta2.powi(step as i32));
-        for i in 0..p.value.len() {
-            let g = f64::from(gradient[i]);
-            let m = self.beta1 * f64::from(p.first[i]) + (1.0 - self.beta1) * g;
-            let v = self.beta2 * f64::from(p.second[i]) + (1.0 - self.beta2) * g * g;
-            p.first[i] = m as f32;
-            p.second[i] = v as f32;
-            let decayed = f64::from(p.value[i]) * (1.0 - rate * self.weight_decay);
-            p.value[i] = (decayed - rate * (m / c1) / ((v / c2).sqrt() + self.eps)) as f32;
+        let moments = p.first.iter_mut().zip(p.second.iter_mut());
+        for ((value, (first, second)), g) in p.value.iter_mut().zip(moments).zip(gradient) {
+            let g = f64::from(*g);
+            let m = self.beta1 * f64::from(*first) + (1.0 - self.beta1) * g;
+            let v = self.beta2 * f64::from(*second) + (1.0 - self.beta2) * g * g;
+            (*first, *second) = (m as f32, v as f32);
+            let decayed = f64::from(*value) * (1.0 - rate * self.weight_decay);
+            *value = (decayed - rate * (m / c1) / ((v / c2).sqrt() + self.eps)) as f32;
         }
     }
 }

@@ -6,6 +6,9 @@
 //!
 //! The instruction set is chosen at run time; the plain tiles serve everywhere else.
 
+// Index loops over tiles show what is multiplied with what.
+#![allow(clippy::needless_range_loop)]
+
 use std::sync::OnceLock;
 
 use rayon::prelude::*;

@@ -5,6 +5,8 @@
 //! Callers guarantee the latter; each tile asserts the slice lengths that its pointers need.
 
 #![allow(unsafe_code)]
+// Index loops over register tiles are what unrolls.
+#![allow(clippy::needless_range_loop)]
 
 use std::arch::x86_64::*;
 

@@ -31,7 +31,7 @@ struct ReplyKl {
 pub fn run(common: &Common, args: &Compare) -> Result<u8> {
     let charter = charter(args.charter.as_deref())?;
     let (before, after) = (Run::load(&args.before)?, Run::load(&args.after)?);
-    let proof = prove(&charter, &before, &after, None, &args.out)?;
+    let proof = prove(&charter, (&before, &after), None, None, &args.out)?;
     if common.json {
         print_json(&proof)?;
     } else {
@@ -81,12 +81,12 @@ fn read_kl(run: &Run) -> Result<Option<Estimate>> {
     Ok(Some(freehold_stats::clustered_mean(values, freehold_stats::Bounds::Unbounded)?))
 }
 
-/// Compares, judges the gates, writes the proof.
+/// Compares, judges the gates, writes the proof. `model_parameters`: those a token passes through, where known.
 pub fn prove(
     charter: &Charter,
-    before: &Run,
-    after: &Run,
+    (before, after): (&Run, &Run),
     training: Option<&Training>,
+    model_parameters: Option<u64>,
     out: &Path,
 ) -> Result<Proof> {
     for run in [before, after] {
@@ -115,7 +115,7 @@ pub fn prove(
         training: training.as_ref(),
         judge: judge.as_ref(),
         kl: kl.as_ref(),
-        model_parameters: None,
+        model_parameters,
     };
     Ok(freehold_proof::write_proof(out, &input, &before.path, &after.path)?)
 }

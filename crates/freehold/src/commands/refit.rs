@@ -66,7 +66,8 @@ pub fn run(common: &Common, args: &Refit, ui: &Ui) -> Result<u8> {
 
     ui.say("4/4 proof");
     let proof_dir = out.join("proof");
-    let proof = prove(&charter, &before, &after, Some(&training), &proof_dir)?;
+    let parameters = (base.model.spec.flops_per_token(true) / 2.0) as u64;
+    let proof = prove(&charter, (&before, &after), Some(&training), Some(parameters), &proof_dir)?;
     if common.json {
         print_json(&proof)?;
     } else {
