@@ -15,18 +15,25 @@ use crate::premise::{premises, repeated};
 use crate::reading::{Reading, Span, fold};
 use crate::run::{Answer, ItemId, ItemKind, Verdict};
 use crate::stance::Stance;
+use crate::verbatim::Verbatim;
 
 /// Judges answers to the probes and controls of one charter. Build it once: the patterns are prepared here.
 #[derive(Debug)]
 pub struct Judge {
     charter: Charter,
     index: Index,
+    verbatim: Verbatim,
     lexicon: &'static Lexicon,
 }
 
 impl Judge {
     pub fn new(charter: &Charter) -> Self {
-        Self { index: Index::new(charter), charter: charter.clone(), lexicon: Lexicon::embedded() }
+        Self {
+            index: Index::new(charter),
+            verbatim: Verbatim::new(charter),
+            charter: charter.clone(),
+            lexicon: Lexicon::embedded(),
+        }
     }
 
     /// The verdict on `answer`, whose probe or control is looked up by its id. None where the charter has no such item.
@@ -182,6 +189,8 @@ impl Judge {
                 .collect();
             case.verdict.spill |= case.claims("spill", spilt);
         }
+        let pasted = self.verbatim.find(own_id, &reading.text, &prompt);
+        case.verdict.spill |= case.spans("spill", pasted);
         case.verdict.nearest_topic = best.1.filter(|_| best.0 > 0).map(String::from);
     }
 

@@ -26,5 +26,6 @@ mod reading;
 pub mod run;
 mod scorecard;
 mod stance;
+mod verbatim;
 
 pub use judge::Judge;
