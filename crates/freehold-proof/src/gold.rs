@@ -1,4 +1,4 @@
-//! The judge against answers that people labelled by reading (`gold/`; its README is the rule book).
+//! The judge against answers labelled by reading (`gold/`; its README is the rule book).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{JudgeAgreement, LabelAgreement};
 
-/// Labels that people give; `coverage` is agreement on whether the answer states enough of the facts due.
+/// Labels of a reader; `coverage` is agreement on whether the answer states enough of the facts due.
 pub const LABELS: [&str; 11] = [
     "refusal",
     "abstention",
@@ -128,7 +128,7 @@ fn agreement(pairs: &[(bool, bool)]) -> LabelAgreement {
     }
 }
 
-/// The judge's agreement with people, before and after treatment apart.
+/// The judge's agreement with the reader, before and after treatment apart.
 pub fn agree(charter: &Charter, before: &[GoldAnswer], after: &[GoldAnswer]) -> JudgeAgreement {
     let judge = Judge::new(charter);
     let arm = |gold: &[GoldAnswer]| -> BTreeMap<String, LabelAgreement> {

@@ -63,7 +63,7 @@ pub enum Verb {
     /// Check a charter, or begin one
     #[command(subcommand)]
     Charter(CharterVerb),
-    /// The judge: how well it agrees with people
+    /// The judge: how well it agrees with answers labelled by reading
     #[command(subcommand)]
     Judge(JudgeVerb),
     /// Chinese script and wording

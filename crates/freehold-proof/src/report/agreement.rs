@@ -1,4 +1,4 @@
-//! How the judge does against people, before and after separately.
+//! How the judge does against labels made by reading, before and after separately.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ pub fn section(input: &ProofInput) -> String {
         judge.n_before, judge.n_after
     );
     out.push_str(
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><caption>Agreement of the judge with people</caption>\
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"plain\"><caption>Agreement of the judge with labels made by reading</caption>\
          <thead><tr><th scope=\"col\">Label</th><th scope=\"col\">Run</th><th scope=\"col\">n</th><th scope=\"col\">Agree</th>\
          <th scope=\"col\">Kappa</th><th scope=\"col\">Sensitivity</th><th scope=\"col\">Specificity</th></tr></thead><tbody>",
     );

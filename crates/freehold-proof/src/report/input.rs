@@ -62,7 +62,7 @@ pub struct CurvePoint {
     pub dev_loss: Option<f64>,
 }
 
-/// The judge against people's labels, separately for the answers before and after: a judge that reads a censored model
+/// The judge against labels made by reading, separately for the answers before and after: a judge that reads a censored model
 /// well may read a treated one badly.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct JudgeAgreement {

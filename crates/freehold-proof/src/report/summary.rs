@@ -104,7 +104,7 @@ pub fn section(input: &ProofInput) -> String {
     }
     said.push(gates(input.gates));
     said.push(if input.judge.is_some() {
-        "The judge that counted this was checked against people’s labels; see below how far they agree.".into()
+        "The judge that counted this was checked against answers labelled by reading; see below how far they agree.".into()
     } else {
         "These counts are the automatic judge’s; nobody has checked it on this model’s answers. Read some of the \
          transcripts before you rely on them."

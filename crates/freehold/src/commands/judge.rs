@@ -9,7 +9,7 @@ use crate::context::charter;
 const BEFORE: &str = include_str!("../../../../gold/open-society/before.jsonl");
 const AFTER: &str = include_str!("../../../../gold/open-society/after.jsonl");
 
-/// How well the judge agrees with people on the labelled answers of this charter, where there are any.
+/// How well the judge agrees with the labelled answers of this charter, where there are any.
 pub fn agreement(charter: &Charter) -> Result<Option<JudgeAgreement>> {
     if charter.id != "open-society" {
         return Ok(None);
