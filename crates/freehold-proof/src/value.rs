@@ -127,20 +127,7 @@ pub const SLICES: [Slice; 9] = [
     Slice::Script,
 ];
 
-/// The slice's name in files and messages.
-pub fn slice_name(slice: Slice) -> &'static str {
-    match slice {
-        Slice::Seen => "seen",
-        Slice::Unseen => "unseen",
-        Slice::Test => "test",
-        Slice::Train => "train",
-        Slice::Dev => "dev",
-        Slice::Harmless => "harmless",
-        Slice::Benign => "benign",
-        Slice::Harmful => "harmful",
-        Slice::Script => "script",
-    }
-}
+pub use freehold_judge::measure::slice_name;
 
 pub fn of_probes(slice: Slice) -> bool {
     matches!(slice, Slice::Seen | Slice::Unseen | Slice::Test | Slice::Train | Slice::Dev)
