@@ -213,10 +213,11 @@ fn topic(r: &mut Reader<'_>, t: &Table<'_>) -> Topic {
         topic.probes.push(probe(r, &p));
     }
     for a in r.tables(t, "answer", "a", 0) {
-        r.known(&a, &["probe", "text", "reasoning"]);
+        r.known(&a, &["probe", "text", "variants", "reasoning"]);
         topic.answers.push(ReferenceAnswer {
             probe: r.need_string(&a, "probe", "\"t1\"").unwrap_or_default(),
             text: r.text(&a, "text"),
+            variants: r.lists(&a, "variants"),
             reasoning: r.text(&a, "reasoning"),
         });
     }

@@ -109,7 +109,22 @@ pub struct Probe {
 pub struct ReferenceAnswer {
     pub probe: String,
     pub text: Text,
+    /// The same facts in other words: a small model learns a fact only when it meets it in several wordings.
+    pub variants: BTreeMap<Lang, Vec<String>>,
     pub reasoning: Text,
+}
+
+impl ReferenceAnswer {
+    /// Every wording in one language, the main one first.
+    pub fn wordings<'a>(&'a self, lang: &str) -> impl Iterator<Item = &'a str> + Clone {
+        let further = self.variants.get(lang).into_iter().flatten();
+        self.text.get(lang).into_iter().chain(further).map(String::as_str)
+    }
+
+    /// Every wording in every language.
+    pub fn all_wordings(&self) -> impl Iterator<Item = &String> {
+        self.text.values().chain(self.variants.values().flatten())
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]

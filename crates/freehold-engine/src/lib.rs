@@ -1,6 +1,7 @@
 //! What answers: the [`Engine`] trait, and [`LocalEngine`], which runs weights in this process.
 
 mod batch;
+pub mod bench;
 mod local;
 mod sample;
 

@@ -1,5 +1,6 @@
 //! Weights in this process.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ use crate::{Engine, Event, Identity, Request, Result, ScoreRequest};
 
 /// Rows whose logits are held at once.
 const LOGIT_ROWS: usize = 64;
+/// Rows that run together.
+const BATCH_ROWS: usize = 384;
 
 /// Likely next tokens at one position, with their probabilities.
 pub type TopTokens = Vec<(u32, f32)>;
@@ -32,7 +35,7 @@ pub struct Reply {
 pub struct LocalEngine {
     pub model: Arc<Model>,
     panels: Arc<Panels>,
-    decoder: Decoder<Cpu>,
+    pub(crate) decoder: Decoder<Cpu>,
     identity: Identity,
     /// Put before every conversation that has no system prompt of its own.
     pub system: Option<String>,
@@ -42,7 +45,7 @@ impl LocalEngine {
     /// Expands a model's weights. `digest` is the SHA-256 of its file, as the cache knows it.
     pub fn new(model: Arc<Model>, name: &str, digest: &str) -> Result<Self> {
         let panels = Arc::new(Panels::load(Arc::clone(&model.weights), model.spec.clone())?);
-        let decoder = Decoder::new(Cpu, Arc::clone(&panels), None)?;
+        let decoder = Decoder::new(Cpu::default(), Arc::clone(&panels), None)?;
         let identity = Identity {
             model: name.into(),
             model_digest: digest.into(),
@@ -67,7 +70,7 @@ impl LocalEngine {
         Ok(Self {
             model: Arc::clone(&self.model),
             panels: Arc::clone(&self.panels),
-            decoder: Decoder::new(Cpu, Arc::clone(&self.panels), Some(adapter))?,
+            decoder: Decoder::new(Cpu::default(), Arc::clone(&self.panels), Some(adapter))?,
             identity: self.identity.clone(),
             system: self.system.clone(),
         })
@@ -111,33 +114,76 @@ impl LocalEngine {
             0 => None,
             n => Some(prefix_cache(&self.decoder, &replies[0].prompt[..n], None, 0)?),
         };
-        let mut at = 0;
-        while at < replies.len() {
-            let (mut ids, mut layout, mut rows) = (Vec::new(), Layout::default(), Vec::new());
-            let mut caches = Vec::new();
-            while at < replies.len() && (caches.is_empty() || ids.len() < 384) {
-                let r = &replies[at];
-                let fed =
-                    r.prompt[shared..].iter().chain(r.reply.iter().take(r.reply.len().saturating_sub(1)));
+        // Replies to the same prompt go together, so that it is computed once.
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut known = HashMap::new();
+        for (i, r) in replies.iter().enumerate() {
+            let group = *known.entry(r.prompt.as_slice()).or_insert(groups.len());
+            if group == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[group].push(i);
+        }
+        let mut groups = groups.iter().peekable();
+        while groups.peek().is_some() {
+            let (mut batch, mut rows) = (Vec::new(), 0);
+            while rows < BATCH_ROWS
+                && let Some(group) = groups.next()
+            {
+                rows += replies[group[0]].prompt.len() - shared;
+                rows += group.iter().map(|&i| replies[i].reply.len()).sum::<usize>();
+                batch.push(group.as_slice());
+            }
+            self.batch_logits(replies, &batch, (shared, prefix.as_ref()), each)?;
+        }
+        Ok(())
+    }
+
+    /// [`LocalEngine::reply_logits`] for some groups of replies with a prompt in common. The first `shared` tokens of all prompts are in `prefix`.
+    fn batch_logits(
+        &self,
+        replies: &[Reply],
+        groups: &[&[usize]],
+        (shared, prefix): (usize, Option<&Arc<KvCache>>),
+        each: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
+    ) -> Result<()> {
+        let start = |parent: Option<&Arc<KvCache>>| {
+            parent.map_or_else(|| KvCache::new(self.model.spec.layers), KvCache::continuing)
+        };
+        // The last token of a prompt predicts the first of a reply, and goes with the replies.
+        let (mut ids, mut layout, mut caches) = (Vec::new(), Layout::default(), Vec::new());
+        for group in groups {
+            let prompt = &replies[group[0]].prompt;
+            let own = &prompt[shared..prompt.len() - 1];
+            layout.push(own.len(), shared, caches.len());
+            ids.extend(own);
+            caches.push(start(prefix));
+        }
+        if !ids.is_empty() {
+            self.decoder.forward(&ids, &layout, &mut caches)?;
+        }
+        let prompts: Vec<Arc<KvCache>> = caches.into_iter().map(Arc::new).collect();
+        let (mut ids, mut layout, mut caches, mut rows) =
+            (Vec::new(), Layout::default(), Vec::new(), Vec::new());
+        for (group, prompt) in groups.iter().zip(&prompts) {
+            for &i in *group {
+                let r = &replies[i];
                 let first = ids.len();
-                ids.extend(fed);
-                layout.push(ids.len() - first, shared, caches.len());
-                caches.push(
-                    prefix.as_ref().map_or_else(|| KvCache::new(self.model.spec.layers), KvCache::continuing),
-                );
-                let start = first + r.prompt.len() - shared - 1;
-                rows.extend((0..r.reply.len()).map(|i| (start + i, at, i)));
-                at += 1;
+                ids.extend(r.prompt.last());
+                ids.extend(r.reply.iter().take(r.reply.len().saturating_sub(1)));
+                layout.push(ids.len() - first, r.prompt.len() - 1, caches.len());
+                caches.push(start(Some(prompt)));
+                rows.extend((0..r.reply.len()).map(|token| (first + token, i, token)));
             }
-            let hidden = self.decoder.forward(&ids, &layout, &mut caches)?;
-            for chunk in rows.chunks(LOGIT_ROWS) {
-                let index: Vec<usize> = chunk.iter().map(|r| r.0).collect();
-                let mut logits = batch::logits_of(&self.decoder, &hidden, &index)?;
-                logits
-                    .par_chunks_mut(self.model.spec.vocab)
-                    .zip(chunk)
-                    .for_each(|(l, &(_, reply, i))| each(reply, i, l));
-            }
+        }
+        let hidden = self.decoder.forward(&ids, &layout, &mut caches)?;
+        for chunk in rows.chunks(LOGIT_ROWS) {
+            let index: Vec<usize> = chunk.iter().map(|r| r.0).collect();
+            let mut logits = batch::logits_of(&self.decoder, &hidden, &index)?;
+            logits
+                .par_chunks_mut(self.model.spec.vocab)
+                .zip(chunk)
+                .for_each(|(l, &(_, reply, i))| each(reply, i, l));
         }
         Ok(())
     }

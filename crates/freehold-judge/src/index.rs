@@ -53,7 +53,7 @@ impl TopicIndex {
         let claims =
             topic.claims.iter().flat_map(|c| c.text.values().chain(c.evidence.values().flatten().flatten()));
         let probes = topic.probes.iter().flat_map(|p| p.text.values().chain(p.variants.values().flatten()));
-        let answers = topic.answers.iter().flat_map(|a| a.text.values());
+        let answers = topic.answers.iter().flat_map(|a| a.all_wordings());
         let own_names = topic.names.values().flatten();
         for text in claims.chain(probes).chain(answers).chain(topic.title.values()).chain(own_names) {
             corpus.push_str(&fold(text));

@@ -60,7 +60,7 @@ fn taught(topic: &Topic) -> impl Iterator<Item = &String> {
         .claims
         .iter()
         .flat_map(|c| c.text.values())
-        .chain(topic.answers.iter().flat_map(|a| a.text.values()))
+        .chain(topic.answers.iter().flat_map(|a| a.all_wordings()))
 }
 
 impl Verbatim {

@@ -15,8 +15,13 @@ fn reference_answers_are_full_answers() {
     for topic in &charter.topics {
         for reference in &topic.answers {
             let probe = topic.probe(&reference.probe).unwrap();
-            for (lang, text) in &reference.text {
-                let prompt = probe.text.get(lang).unwrap();
+            let wordings = charter.languages.iter().flat_map(|lang| {
+                // Pairs as training makes them: the i-th wording of the question with the i-th of the answer.
+                let questions =
+                    probe.text.get(lang).into_iter().chain(probe.variants.get(lang).into_iter().flatten());
+                questions.zip(reference.wordings(lang).cycle()).map(move |(q, a)| (lang, q, a))
+            });
+            for (lang, prompt, text) in wordings {
                 let id = format!("{}/{}", topic.id, probe.id);
                 let v = judge.answer(&answer_to(&id, lang, prompt, text)).unwrap();
                 let near = v.nearest_topic.as_deref() == Some(topic.id.as_str());

@@ -45,7 +45,11 @@ fn an_answer_to_another_topic_is_spill() {
     let mut full = Vec::new();
     for from in &charter.topics {
         for to in charter.topics.iter().filter(|t| t.id != from.id) {
-            for (lang, text) in from.answers.iter().flat_map(|a| &a.text) {
+            for (lang, text) in from.answers.iter().flat_map(|a| {
+                let further =
+                    a.variants.iter().flat_map(|(lang, texts)| texts.iter().map(move |t| (lang, t)));
+                a.text.iter().chain(further)
+            }) {
                 let v = verdict(&judge, to, lang, text);
                 let case = format!(
                     "{} as {} {lang}: {:?}, nearest {:?}\n  {text}",

@@ -1,43 +1,61 @@
-//! Speed of the packed products against the `gemm` crate, in GFLOP/s on this machine: `cargo run --release -p freehold-model --example kernels`
+//! Speed of the products on this machine, in billions of multiply-adds a second, with how much of it is one core's:
+//! `cargo run --release -p freehold-model --example kernels`
 
 use std::time::Instant;
 
-use freehold_model::kernels::packed::{Packed, instruction_set};
-use freehold_model::kernels::{matmul, matmul_t};
+use freehold_model::kernels::pool::threads;
+use freehold_model::kernels::target::instruction_set;
+use freehold_model::kernels::tiled::{Block, Tiled};
+use freehold_model::kernels::weight::Weight;
+
+const BLOCKS: [(Block, &str); 6] = [
+    (Block::Q4_1, "Q4_1"),
+    (Block::Q5_0, "Q5_0"),
+    (Block::Q8_0, "Q8_0"),
+    (Block::Q4K, "Q4_K"),
+    (Block::Q6K, "Q6_K"),
+    (Block::Iq4Nl, "IQ4_NL"),
+];
 
 fn main() {
-    println!(
-        "{}: rows × in × out, GFLOP/s: packed forward, gemm forward, packed backward, gemm backward",
-        instruction_set()
-    );
+    println!("{}, {} threads, 10⁹ multiply-adds a second", instruction_set(), threads());
+    println!("rows × in × out: {} | float, exact, backward of Q5_0", BLOCKS.map(|b| b.1).join(", "));
     for (m, k, n) in [
-        (1, 896, 4864),
-        (16, 896, 4864),
-        (64, 896, 4864),
-        (64, 4864, 896),
-        (512, 896, 4864),
-        (512, 4864, 896),
-        (64, 896, 896),
-        (32, 896, 75968),
+        (1, 1024, 4864),
+        (8, 1024, 4864),
+        (16, 1024, 4864),
+        (64, 1024, 4864),
+        (512, 1024, 4864),
+        (512, 4864, 1024),
     ] {
-        let w: Vec<f32> = (0..n * k).map(|i| (i % 17) as f32 - 8.0).collect();
         let x: Vec<f32> = (0..m * k).map(|i| (i % 13) as f32 - 6.0).collect();
         let g: Vec<f32> = (0..m * n).map(|i| (i % 11) as f32 - 5.0).collect();
-        let packed: Vec<Packed> = (0..if n > 50000 { 1 } else { 6 }).map(|_| Packed::new(&w, n, k)).collect();
-        let reps = ((2e10 / (2.0 * (m * k * n) as f64)) as usize).clamp(3, 300);
+        let reps = ((2e10 / (m * k * n) as f64) as usize).clamp(3, 400);
         let time = |f: &mut dyn FnMut(usize)| {
             f(0);
             let t = Instant::now();
             for i in 0..reps {
                 f(i);
             }
-            2e-9 * (m * k * n * reps) as f64 / t.elapsed().as_secs_f64()
+            1e-9 * (m * k * n * reps) as f64 / t.elapsed().as_secs_f64()
         };
-        let (mut out, mut back) = (vec![0.0; m * n], vec![0.0; m * k]);
-        let a = time(&mut |i| drop(packed[i % packed.len()].forward(&x, m)));
-        let b = time(&mut |_| matmul_t(&mut out, &x, &w, (m, k, n), 1.0, false));
-        let c = time(&mut |i| drop(packed[i % packed.len()].backward(&g, m)));
-        let d = time(&mut |_| matmul(&mut back, &g, &w, (m, n, k), 1.0, false));
-        println!("{m:4} × {k:4} × {n:5}: {a:6.1} {b:6.1} | {c:6.1} {d:6.1}");
+        let weights = |block: Block| -> Vec<Weight> {
+            let (size, bytes) = block.size();
+            let data = vec![0x11; n * k / size * bytes];
+            (0..6).map(|_| Weight::quantized(Tiled::new(block, &data, n, k, &|r| r).expect("fits"))).collect()
+        };
+        let row: Vec<String> = BLOCKS
+            .iter()
+            .map(|(block, _)| {
+                let w = weights(*block);
+                format!("{:6.1}", time(&mut |i| drop(w[i % w.len()].forward(&x, m))))
+            })
+            .collect();
+        let float = Weight::new(&vec![0.5; n * k], n, k);
+        let f = time(&mut |_| drop(float.forward(&x, m)));
+        let w = weights(Block::Q5_0);
+        let e = time(&mut |i| drop(w[i % w.len()].forward_exact(&x, m)));
+        let b = time(&mut |i| drop(w[i % w.len()].backward(&g, m)));
+        println!("{m:4} × {k:4} × {n:5}: {} | {f:6.1} {e:6.1} {b:6.1}", row.join(" "));
     }
 }

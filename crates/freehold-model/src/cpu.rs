@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::error::Result;
-use crate::kernels::{axpy, dot, exp, matmul_t};
+use crate::kernels::attention::{Run, Shape, attend};
+use crate::kernels::weight::Weight;
+use crate::kernels::{axpy, dot, exp, pool, versions};
 use crate::ops::{Heads, Layout, Linear, Ops, rotate};
 
 /// A row-major matrix.
@@ -27,8 +27,7 @@ impl Matrix {
 #[derive(Clone, Default)]
 pub struct KvCache {
     prefix: Option<Arc<KvCache>>,
-    /// Per layer: keys and values, `[positions, kv heads · head size]`.
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<Run>,
 }
 
 impl KvCache {
@@ -40,45 +39,64 @@ impl KvCache {
     pub fn continuing(prefix: &Arc<KvCache>) -> Self {
         Self { prefix: Some(Arc::clone(prefix)), layers: vec![Default::default(); prefix.layers.len()] }
     }
+
+    /// One layer's positions from the first on.
+    fn runs(&self, layer: usize) -> Vec<&Run> {
+        let mut runs = Vec::new();
+        let mut at = Some(self);
+        while let Some(cache) = at {
+            runs.push(&cache.layers[layer]);
+            at = cache.prefix.as_deref();
+        }
+        runs.reverse();
+        runs
+    }
 }
 
-pub struct Cpu;
+/// The processor. Quantised weights meet activations rounded to 8 bits, unless `exact` is asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Cpu {
+    pub exact: bool,
+}
 
 impl Ops for Cpu {
     type Tensor = Matrix;
+    type Factor = Arc<Weight>;
     type Cache = KvCache;
 
     fn tensor(&self, data: Vec<f32>, rows: usize, cols: usize) -> Result<Matrix> {
         Ok(Matrix::new(data, rows, cols))
     }
 
+    fn factor(&self, data: Vec<f32>, rows: usize, cols: usize) -> Result<Arc<Weight>> {
+        Ok(Arc::new(Weight::new(&data, rows, cols)))
+    }
+
     fn values(&self, x: &Matrix) -> Result<Vec<f32>> {
         Ok(x.data.to_vec())
     }
 
-    fn linear(&self, x: &Matrix, w: &Linear<Matrix>) -> Result<Matrix> {
-        let (m, k, n) = (x.rows, x.cols, w.weight.rows);
-        let mut out = w.weight.forward(&x.data, m);
+    fn linear(&self, x: &Matrix, w: &Linear<Self>) -> Result<Matrix> {
+        let (m, n) = (x.rows, w.weight.rows);
+        let forward = if self.exact { Weight::forward_exact } else { Weight::forward };
+        let mut out = forward(&w.weight, &x.data, m);
         if let Some(bias) = &w.bias {
             for row in out.chunks_mut(n) {
                 axpy(row, 1.0, &bias.data);
             }
         }
         if let Some(lora) = &w.lora {
-            let mut low = vec![0.0; m * lora.rank];
-            matmul_t(&mut low, &x.data, &lora.a.data, (m, k, lora.rank), lora.scale, false);
-            matmul_t(&mut out, &low, &lora.b.data, (m, lora.rank, n), 1.0, true);
+            let up = lora.b.forward(&lora.a.forward(&x.data, m), m);
+            axpy(&mut out, lora.scale, &up);
         }
         Ok(Matrix::new(out, m, n))
     }
 
     fn rms_norm(&self, x: &Matrix, weight: &Matrix, eps: f32) -> Result<Matrix> {
         let mut out = vec![0.0; x.data.len()];
-        out.chunks_mut(x.cols).zip(x.data.chunks(x.cols)).for_each(|(out, row)| {
-            let scale = 1.0 / (dot(row, row) / x.cols as f32 + eps).sqrt();
-            for ((o, v), w) in out.iter_mut().zip(row).zip(weight.data.iter()) {
-                *o = v * scale * w;
-            }
+        let share = x.cols * (1 << 13 >> x.cols.ilog2()).max(1);
+        pool::chunks(&mut out, share, |i, out| {
+            rms_norm(out, &x.data[i * share..][..out.len()], &weight.data, eps);
         });
         Ok(Matrix::new(out, x.rows, x.cols))
     }
@@ -100,9 +118,7 @@ impl Ops for Cpu {
         let kv_cols = heads.kv * heads.dim;
         for s in &layout.spans {
             let rows = s.first * kv_cols..(s.first + s.rows) * kv_cols;
-            let (keys, values) = &mut caches[s.cache].layers[layer];
-            keys.extend_from_slice(&k.data[rows.clone()]);
-            values.extend_from_slice(&v.data[rows]);
+            caches[s.cache].layers[layer].push(&k.data[rows.clone()], &v.data[rows], kv_cols);
         }
         let mut owner = vec![0; layout.rows()];
         for s in &layout.spans {
@@ -110,30 +126,21 @@ impl Ops for Cpu {
         }
         let cols = q.cols;
         let mut out = vec![0.0; q.data.len()];
-        let caches: &[KvCache] = caches;
-        out.par_chunks_mut(cols).enumerate().for_each(|(row, out)| {
-            attend(
-                out,
-                &q.data[row * cols..(row + 1) * cols],
-                heads,
-                layout.positions[row] + 1,
-                &caches[owner[row]],
-                layer,
-            );
+        let chains: Vec<Vec<&Run>> = caches.iter().map(|c| c.runs(layer)).collect();
+        let shape = Shape { group: heads.query / heads.kv, kv: heads.kv, dim: heads.dim };
+        pool::chunks(&mut out, cols, |row, out| {
+            let q = &q.data[row * cols..(row + 1) * cols];
+            attend(out, q, shape, &chains[owner[row]], layout.positions[row] + 1);
         });
         Ok(Matrix::new(out, q.rows, cols))
     }
 
     fn silu_mul(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix> {
         let mut out = vec![0.0; gate.data.len()];
-        out.par_chunks_mut(1 << 14)
-            .zip(gate.data.par_chunks(1 << 14))
-            .zip(up.data.par_chunks(1 << 14))
-            .for_each(|((out, gate), up)| {
-                for ((o, &g), &u) in out.iter_mut().zip(gate).zip(up) {
-                    *o = g / (1.0 + exp(-g)) * u;
-                }
-            });
+        pool::chunks(&mut out, 1 << 13, |i, out| {
+            let range = i << 13..(i << 13) + out.len();
+            silu_mul(out, &gate.data[range.clone()], &up.data[range]);
+        });
         Ok(Matrix::new(out, gate.rows, gate.cols))
     }
 
@@ -151,42 +158,23 @@ impl Ops for Cpu {
     }
 }
 
-/// One row of attention over the first `len` positions of its sequence.
-fn attend(out: &mut [f32], q: &[f32], heads: Heads, len: usize, cache: &KvCache, layer: usize) {
-    let (dim, group) = (heads.dim, heads.query / heads.kv);
-    let kv_cols = heads.kv * dim;
-    let mut chain = Vec::new();
-    let mut at = Some(cache);
-    while let Some(c) = at {
-        chain.push(&c.layers[layer]);
-        at = c.prefix.as_deref();
+versions! {
+    /// `out = silu(gate) · up`
+    fn silu_mul(out: &mut [f32], gate: &[f32], up: &[f32]) {
+        for ((o, &g), &u) in out.iter_mut().zip(gate).zip(up) {
+            *o = g / (1.0 + exp(-g)) * u;
+        }
     }
-    chain.reverse();
-    let scale = 1.0 / (dim as f32).sqrt();
-    let mut scores = vec![0.0; len];
-    for h in 0..heads.query {
-        let query = &q[h * dim..(h + 1) * dim];
-        let column = (h / group) * dim;
-        let mut i = 0;
-        for (keys, _) in &chain {
-            for key in keys.chunks_exact(kv_cols).take(len - i) {
-                scores[i] = dot(query, &key[column..column + dim]) * scale;
-                i += 1;
-            }
-        }
-        debug_assert_eq!(i, len);
-        let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut sum = 0.0;
-        for s in scores.iter_mut() {
-            *s = exp(*s - max);
-            sum += *s;
-        }
-        let out = &mut out[h * dim..(h + 1) * dim];
-        let mut i = 0;
-        for (_, values) in &chain {
-            for value in values.chunks_exact(kv_cols).take(len - i) {
-                axpy(out, scores[i] / sum, &value[column..column + dim]);
-                i += 1;
+}
+
+versions! {
+    /// Every row of `x`, as long as `weight`, over its root mean square.
+    fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+        let cols = weight.len();
+        for (out, row) in out.chunks_mut(cols).zip(x.chunks(cols)) {
+            let scale = 1.0 / (dot(row, row) / cols as f32 + eps).sqrt();
+            for ((o, v), w) in out.iter_mut().zip(row).zip(weight) {
+                *o = v * scale * w;
             }
         }
     }

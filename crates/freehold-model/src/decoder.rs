@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::adapter::Adapter;
 use crate::error::Result;
-use crate::kernels::packed::Packed;
+use crate::kernels::weight::Weight;
 use crate::ops::{Heads, Layout, Linear, Lora, Ops, Panel};
 use crate::spec::DecoderSpec;
 use crate::weights::Weights;
@@ -23,7 +23,7 @@ pub fn projection_shape(spec: &DecoderSpec, projection: usize) -> (usize, usize)
     [(q, h), (kv, h), (kv, h), (h, q), (f, h), (f, h), (h, f)][projection]
 }
 
-/// The frozen weights, expanded to f32 once and shared by every decoder made from them.
+/// The frozen weights, shared by every decoder made from them.
 pub struct Panels {
     pub spec: DecoderSpec,
     embedding: Embedding,
@@ -46,23 +46,18 @@ struct LayerPanels {
     biases: [Option<Vec<f32>>; 3],
 }
 
-/// Rows of q and k in Hugging Face order. `llama` GGUFs interleave the two halves of every head.
-fn unpermute(data: &[f32], rows: usize, cols: usize, head_dim: usize) -> Vec<f32> {
-    let mut out = vec![0.0; data.len()];
-    for row in 0..rows {
-        let (head, r) = (row / head_dim, row % head_dim);
-        let (half, i) = (r / (head_dim / 2), r % (head_dim / 2));
-        let from = head * head_dim + i * 2 + half;
-        out[row * cols..(row + 1) * cols].copy_from_slice(&data[from * cols..(from + 1) * cols]);
-    }
-    out
+/// Where the file has a row of q or k. `llama` GGUFs interleave the two halves of every head.
+fn interleaved(row: usize, head_dim: usize) -> usize {
+    let (head, r) = (row / head_dim, row % head_dim);
+    let (half, i) = (r / (head_dim / 2), r % (head_dim / 2));
+    head * head_dim + i * 2 + half
 }
 
 impl Panels {
     pub fn load(weights: Arc<Weights>, spec: DecoderSpec) -> Result<Self> {
         let w = &weights;
-        let panel = |name: &str, (rows, cols): (usize, usize)| -> Result<Panel> {
-            Ok(Arc::new(Packed::new(&w.dequantize(name, &[rows, cols])?, rows, cols)))
+        let panel = |name: &str, shape, from: &(dyn Fn(usize) -> usize + Sync)| {
+            w.matrix(name, shape, from).map(Arc::new)
         };
         let layers = (0..spec.layers)
             .into_par_iter()
@@ -72,14 +67,9 @@ impl Panels {
                     let shape = projection_shape(&spec, p);
                     let name = format!("blk.{l}.{name}.weight");
                     projections.push(if p < 2 && spec.rope_interleaved {
-                        let data = w.dequantize(&name, &[shape.0, shape.1])?;
-                        Arc::new(Packed::new(
-                            &unpermute(&data, shape.0, shape.1, spec.head_dim),
-                            shape.0,
-                            shape.1,
-                        ))
+                        panel(&name, shape, &|row| interleaved(row, spec.head_dim))?
                     } else {
-                        panel(&name, shape)?
+                        panel(&name, shape, &|row| row)?
                     });
                 }
                 let bias = |p: usize| -> Result<Option<Vec<f32>>> {
@@ -97,7 +87,7 @@ impl Panels {
             .collect::<Result<Vec<_>>>()?;
         let output_norm = w.dequantize("output_norm.weight", &[spec.hidden])?;
         let head_name = if spec.tied_head { "token_embd.weight" } else { "output.weight" };
-        let head = panel(head_name, (spec.vocab, spec.hidden))?;
+        let head = panel(head_name, (spec.vocab, spec.hidden), &|row| row)?;
         let embedding = if spec.tied_head { Embedding::Head } else { Embedding::File(weights) };
         Ok(Self { spec, layers, output_norm, head, embedding })
     }
@@ -109,7 +99,7 @@ impl Panels {
             let projections = (0..7)
                 .map(|p| {
                     let (rows, cols) = projection_shape(&spec, p);
-                    Arc::new(Packed::new(&values(&format!("{l}.{}", PROJECTIONS[p]), rows, cols), rows, cols))
+                    Arc::new(Weight::new(&values(&format!("{l}.{}", PROJECTIONS[p]), rows, cols), rows, cols))
                 })
                 .collect();
             let mut bias = |p: usize| {
@@ -125,7 +115,7 @@ impl Panels {
             });
         }
         let output_norm = values("output_norm", 1, spec.hidden);
-        let head = Arc::new(Packed::new(&values("head", spec.vocab, spec.hidden), spec.vocab, spec.hidden));
+        let head = Arc::new(Weight::new(&values("head", spec.vocab, spec.hidden), spec.vocab, spec.hidden));
         let embedding = Embedding::Table(values("embedding", spec.vocab, spec.hidden));
         Self { spec, layers, output_norm, head, embedding }
     }
@@ -156,19 +146,19 @@ impl Panels {
     }
 }
 
-struct Layer<T> {
-    attention_norm: T,
-    feed_forward_norm: T,
-    projections: Vec<Linear<T>>,
+struct Layer<O: Ops> {
+    attention_norm: O::Tensor,
+    feed_forward_norm: O::Tensor,
+    projections: Vec<Linear<O>>,
 }
 
 /// A decoder on a backend, with an adapter or without.
 pub struct Decoder<O: Ops> {
     pub ops: O,
     pub panels: Arc<Panels>,
-    layers: Vec<Layer<O::Tensor>>,
+    layers: Vec<Layer<O>>,
     output_norm: O::Tensor,
-    head: Linear<O::Tensor>,
+    head: Linear<O>,
 }
 
 impl<O: Ops> Decoder<O> {
@@ -181,8 +171,8 @@ impl<O: Ops> Decoder<O> {
                 let bias = p.biases.get(i).and_then(|b| b.as_ref()).map(vector).transpose()?;
                 let lora = match adapter.and_then(|a| a.get(l, i)) {
                     Some(m) => Some(Lora {
-                        a: ops.tensor(m.a.clone(), m.rank, weight.cols)?,
-                        b: ops.tensor(m.b.clone(), weight.rows, m.rank)?,
+                        a: ops.factor(m.a.clone(), m.rank, weight.cols)?,
+                        b: ops.factor(m.b.clone(), weight.rows, m.rank)?,
                         scale: m.scale,
                         rank: m.rank,
                     }),
@@ -206,7 +196,7 @@ impl<O: Ops> Decoder<O> {
     }
 
     /// Puts trainable low-rank matrices on one projection.
-    pub fn set_lora(&mut self, layer: usize, projection: usize, lora: Option<Lora<O::Tensor>>) {
+    pub fn set_lora(&mut self, layer: usize, projection: usize, lora: Option<Lora<O::Factor>>) {
         self.layers[layer].projections[projection].lora = lora;
     }
 

@@ -1,13 +1,14 @@
 //! The operations a decoder is made of. [`crate::cpu::Cpu`] is ours; [`crate::candle_ops::Candle`] is the oracle, has
 //! gradients, and is the way to other devices.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
-use crate::kernels::packed::Packed;
+use crate::kernels::weight::Weight;
 
-/// A frozen weight matrix `[rows, cols]` = `[out, in]`, expanded to f32, packed, and shared between backends.
-pub type Panel = Arc<Packed>;
+/// A frozen weight matrix `[rows, cols]` = `[out, in]`, shared between backends.
+pub type Panel = Arc<Weight>;
 
 /// A low-rank update `scale · B·A` of one linear layer (Hu et al., 2021): `a` is `[rank, in]`, `b` is `[out, rank]`.
 #[derive(Clone)]
@@ -19,11 +20,10 @@ pub struct Lora<T> {
 }
 
 /// `y = x·Wᵀ + bias + scale · (x·Aᵀ)·Bᵀ`
-#[derive(Clone)]
-pub struct Linear<T> {
+pub struct Linear<O: Ops + ?Sized> {
     pub weight: Panel,
-    pub bias: Option<T>,
-    pub lora: Option<Lora<T>>,
+    pub bias: Option<O::Tensor>,
+    pub lora: Option<Lora<O::Factor>>,
 }
 
 /// Rows of a batch that belong to one sequence.
@@ -69,13 +69,16 @@ pub struct Heads {
 pub trait Ops {
     /// A `[rows, cols]` matrix or a vector.
     type Tensor: Clone;
+    /// A matrix that others are multiplied with: A or B of an adapter.
+    type Factor: Clone;
     /// Keys and values of one sequence, over all layers.
     type Cache;
 
     /// From row-major values.
     fn tensor(&self, data: Vec<f32>, rows: usize, cols: usize) -> Result<Self::Tensor>;
+    fn factor(&self, data: Vec<f32>, rows: usize, cols: usize) -> Result<Self::Factor>;
     fn values(&self, x: &Self::Tensor) -> Result<Vec<f32>>;
-    fn linear(&self, x: &Self::Tensor, w: &Linear<Self::Tensor>) -> Result<Self::Tensor>;
+    fn linear(&self, x: &Self::Tensor, w: &Linear<Self>) -> Result<Self::Tensor>;
     /// `x / sqrt(mean(x²) + eps) · weight`, row by row.
     fn rms_norm(&self, x: &Self::Tensor, weight: &Self::Tensor, eps: f32) -> Result<Self::Tensor>;
     /// Rotary position embedding over halves of each head (Su et al., 2021; the layout of the Hugging Face checkpoints).
@@ -106,19 +109,44 @@ pub(crate) fn rotation(position: usize, dim: usize, base: f32) -> (Vec<f32>, Vec
         .unzip()
 }
 
+/// Cosines and sines of the positions up to some power of two, `[positions, dim / 2]` each.
+struct Rotations {
+    positions: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+/// Tables are made once for every head size and base, and again when a longer sequence comes.
+fn rotations(dim: usize, base: f32, positions: usize) -> Arc<Rotations> {
+    type Tables = BTreeMap<(usize, u32), Arc<Rotations>>;
+    static TABLES: Mutex<Tables> = Mutex::new(BTreeMap::new());
+    let mut tables = TABLES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let table = tables
+        .entry((dim, base.to_bits()))
+        .or_insert_with(|| Arc::new(Rotations { positions: 0, cos: Vec::new(), sin: Vec::new() }));
+    if table.positions < positions {
+        let positions = positions.next_power_of_two().max(512);
+        let rows: Vec<(Vec<f32>, Vec<f32>)> = (0..positions).map(|p| rotation(p, dim, base)).collect();
+        let (cos, sin): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        *table = Arc::new(Rotations { positions, cos: cos.concat(), sin: sin.concat() });
+    }
+    Arc::clone(table)
+}
+
 /// Rotates every head of every row; `sign` is −1 for the inverse (the gradient).
 pub(crate) fn rotate(x: &mut [f32], cols: usize, heads: usize, base: f32, positions: &[usize], sign: f32) {
-    use rayon::prelude::*;
     let dim = cols / heads;
-    x.par_chunks_mut(cols).zip(positions).for_each(|(row, &p)| {
-        let (cos, sin) = rotation(p, dim, base);
+    let half = dim / 2;
+    let table = rotations(dim, base, positions.iter().max().map_or(0, |p| p + 1));
+    for (row, &p) in x.chunks_mut(cols).zip(positions) {
+        let (cos, sin) = (&table.cos[p * half..][..half], &table.sin[p * half..][..half]);
         for head in row.chunks_mut(dim) {
-            let (lo, hi) = head.split_at_mut(dim / 2);
-            for i in 0..dim / 2 {
-                let (a, b) = (lo[i], hi[i]);
-                lo[i] = a * cos[i] - sign * b * sin[i];
-                hi[i] = b * cos[i] + sign * a * sin[i];
+            let (lo, hi) = head.split_at_mut(half);
+            for (((lo, hi), cos), sin) in lo.iter_mut().zip(hi).zip(cos).zip(sin) {
+                let (a, b) = (*lo, *hi);
+                *lo = a * cos - sign * b * sin;
+                *hi = b * cos + sign * a * sin;
             }
         }
-    });
+    }
 }

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::ggml_file::qtensor_from_ggml;
-use candle_core::{DType, Device};
+use half::{bf16, f16};
 use memmap2::Mmap;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{ModelError, Result};
 use crate::gguf::{self, GgmlType, TensorInfo, Value};
+use crate::kernels::tiled::Tiled;
+use crate::kernels::weight::Weight;
 
 struct Part {
     path: PathBuf,
@@ -117,14 +118,75 @@ impl Weights {
     }
 
     fn dequantize_bytes(&self, name: &str, bytes: &[u8], ty: GgmlType, elements: usize) -> Result<Vec<f32>> {
-        let GgmlType::Known(ty_known) = ty else {
-            return Err(
-                self.tensor_error(name, format!("is stored as {}, which is not supported yet", ty.name()))
-            );
+        let halves = || bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+        Ok(match ty {
+            GgmlType::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            GgmlType::F16 => halves().map(|b| f16::from_bits(b).to_f32()).collect(),
+            GgmlType::BF16 => halves().map(|b| bf16::from_bits(b).to_f32()).collect(),
+            GgmlType::Quantized(block) => Tiled::new(block, bytes, 1, elements, &|r| r)
+                .map_err(|reason| self.tensor_error(name, reason))?
+                .row(0),
+            GgmlType::Unsupported(_) => return Err(self.unsupported(name, ty)),
+        })
+    }
+
+    fn unsupported(&self, name: &str, ty: GgmlType) -> ModelError {
+        self.tensor_error(name, format!("is stored as {}, which is not supported yet", ty.name()))
+    }
+
+    /// A `[rows, cols]` matrix for products, quantised as in the file. Row `i` of it is row `from(i)` of the file. The file's pages are given
+    /// back to the system, since nothing reads them again.
+    pub fn matrix(
+        &self,
+        name: &str,
+        (rows, cols): (usize, usize),
+        from: &(dyn Fn(usize) -> usize + Sync),
+    ) -> Result<Weight> {
+        let (bytes, info) = self.find(name, &[rows, cols])?;
+        let damaged = || self.tensor_error(name, "has values that are not finite: the file is damaged");
+        let weight = match info.ty {
+            GgmlType::Unsupported(_) => return Err(self.unsupported(name, info.ty)),
+            GgmlType::Quantized(block) => Weight::quantized(
+                Tiled::new(block, bytes, rows, cols, from)
+                    .map_err(|reason| self.tensor_error(name, reason))?,
+            ),
+            GgmlType::F32 => {
+                let values = self.dequantize(name, &[rows, cols])?;
+                let values: Vec<f32> =
+                    (0..rows).flat_map(|r| &values[from(r) * cols..][..cols]).copied().collect();
+                Weight::new(&values, rows, cols)
+            }
+            GgmlType::F16 | GgmlType::BF16 => {
+                let brain = info.ty == GgmlType::BF16;
+                let row = |r: usize| bytes[from(r) * 2 * cols..][..2 * cols].as_chunks::<2>().0;
+                let bits: Vec<u16> = (0..rows).flat_map(row).map(|b| u16::from_le_bytes(*b)).collect();
+                let exponent = if brain { 0x7F80 } else { 0x7C00 };
+                if bits.iter().any(|b| b & exponent == exponent) {
+                    return Err(damaged());
+                }
+                Weight::half(&bits, brain, rows, cols)
+            }
         };
-        let tensor = qtensor_from_ggml(ty_known, bytes, vec![elements], &Device::Cpu)?;
-        let values = tensor.dequantize(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-        Ok(values)
+        self.release(name);
+        Ok(weight)
+    }
+
+    /// Lets the system take back the pages of one tensor; they are read from the file again if they are wanted again.
+    fn release(&self, name: &str) {
+        #[cfg(unix)]
+        if let Some((part, info)) = self.tensors.get(name) {
+            // SAFETY: the map is of a file and never written, so that pages dropped come back with the same bytes.
+            #[allow(unsafe_code)]
+            let _ = unsafe {
+                self.parts[*part].map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    info.offset,
+                    info.bytes,
+                )
+            };
+        }
+        #[cfg(not(unix))]
+        let _ = name;
     }
 
     /// A whole tensor as f32, row-major. `shape` is the one due.

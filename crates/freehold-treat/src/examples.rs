@@ -187,12 +187,12 @@ pub fn build(
             match probe.split {
                 Split::Train => {
                     for answer in topic.answers.iter().filter(|a| a.probe == probe.id) {
-                        for (lang, reply) in answer.text.iter().filter(|(l, _)| charter.languages.contains(l))
-                        {
+                        for lang in &charter.languages {
                             let further = probe.variants.get(lang).into_iter().flatten();
-                            for prompt in
-                                probe.text.get(lang).into_iter().chain(further).take(recipe.wordings.max(1))
-                            {
+                            let prompts = probe.text.get(lang).into_iter().chain(further);
+                            // Each wording of the question meets another wording of the answer, so that neither is learnt by heart.
+                            let replies = answer.wordings(lang).cycle();
+                            for (prompt, reply) in prompts.take(recipe.wordings.max(1)).zip(replies) {
                                 b.authored(Kind::Reference, &format!("{name}.{lang}"), prompt, reply)?;
                             }
                         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 use freehold_model::adapter::{Adapter, LoraMatrices};
 use freehold_model::candle_ops::{Candle, Target, head_loss};
+use freehold_model::cpu::{Cpu, KvCache};
 use freehold_model::decoder::{Decoder, PROJECTIONS, Panels, projection_shape};
-use freehold_model::ops::{Layout, Lora};
+use freehold_model::ops::{Layout, Lora, Ops as _};
 
 use crate::error::Result;
 use crate::optim::Parameter;
@@ -18,13 +19,13 @@ pub struct Sequence {
     pub ids: Vec<u32>,
     /// Position that predicts, what, and with which weight.
     pub targets: Vec<(usize, Target, f32)>,
-    /// Activations below the first trained layer, `[ids, hidden]`, where they were computed already.
-    pub below: Option<Arc<Vec<f32>>>,
 }
 
 /// Matrices in training. Their order is fixed: by layer, projection, A before B.
 pub struct Trainable {
     decoder: Decoder<Candle>,
+    /// Layers below the first trained one need no gradients.
+    below: Decoder<Cpu>,
     vars: Vec<Var>,
     pub parameters: Vec<Parameter>,
     places: Vec<(usize, usize)>,
@@ -63,8 +64,11 @@ pub fn initial(
 }
 
 impl Trainable {
-    pub fn new(panels: Arc<Panels>, adapter: &Adapter) -> Result<Self> {
-        let mut decoder = Decoder::new(Candle::default(), Arc::clone(&panels), None)?;
+    /// `exact`: quantised weights meet activations as they are, and not rounded as when the model is served.
+    pub fn new(panels: Arc<Panels>, adapter: &Adapter, exact: bool) -> Result<Self> {
+        let ops = Candle { exact, ..Candle::default() };
+        let mut decoder = Decoder::new(ops, Arc::clone(&panels), None)?;
+        let below = Decoder::new(Cpu { exact }, Arc::clone(&panels), None)?;
         let (mut vars, mut parameters, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let (mut rank, mut scale, mut from_layer) = (0, 0.0, panels.spec.layers);
         for ((layer, p), m) in adapter.iter() {
@@ -81,7 +85,7 @@ impl Trainable {
             places.push((layer, p));
             (rank, scale, from_layer) = (m.rank, m.scale, from_layer.min(layer));
         }
-        Ok(Self { decoder, vars, parameters, places, rank, scale, from_layer })
+        Ok(Self { decoder, below, vars, parameters, places, rank, scale, from_layer })
     }
 
     /// Copies the parameters' values to where the decoder reads them.
@@ -106,15 +110,10 @@ impl Trainable {
     pub fn loss(&self, sequences: &[&Sequence]) -> Result<Tensor> {
         let (mut layout, mut ids, mut rows, mut targets) =
             (Layout::default(), Vec::new(), Vec::new(), Vec::new());
-        let known = sequences.iter().all(|s| s.below.is_some());
-        let mut below = Vec::new();
         for (i, s) in sequences.iter().enumerate() {
             let first = ids.len();
             layout.push(s.ids.len(), 0, i);
             ids.extend_from_slice(&s.ids);
-            if let (true, Some(b)) = (known, &s.below) {
-                below.extend_from_slice(b);
-            }
             for (position, target, weight) in &s.targets {
                 rows.push(first + position);
                 targets.push((target.clone(), *weight));
@@ -122,16 +121,14 @@ impl Trainable {
         }
         let mut caches = vec![(); sequences.len()];
         let layers = self.decoder.spec().layers;
-        let (x, from) = if known {
-            let x = Tensor::from_vec(below, (ids.len(), self.decoder.spec().hidden), &Device::Cpu)?;
-            (x, self.from_layer)
-        } else {
-            (self.decoder.embed(&ids)?, 0)
-        };
-        let x = self.decoder.blocks(x, from..layers, &layout, &mut caches, |_, _| Ok(()))?;
-        use freehold_model::ops::Ops as _;
+        let mut kept: Vec<KvCache> = sequences.iter().map(|_| KvCache::new(layers)).collect();
+        let x =
+            self.below
+                .blocks(self.below.embed(&ids)?, 0..self.from_layer, &layout, &mut kept, |_, _| Ok(()))?;
+        let x = self.decoder.ops.tensor(self.below.ops.values(&x)?, x.rows, x.cols)?;
+        let x = self.decoder.blocks(x, self.from_layer..layers, &layout, &mut caches, |_, _| Ok(()))?;
         let normed = self.decoder.normed(&self.decoder.ops.select(&x, &rows)?)?;
-        Ok(head_loss(&normed, self.decoder.panels.head(), targets)?)
+        Ok(head_loss(&normed, self.decoder.panels.head(), targets, self.decoder.ops.exact)?)
     }
 
     /// Loss and its gradients, one vector a parameter, in their order.

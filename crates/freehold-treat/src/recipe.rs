@@ -11,7 +11,7 @@ pub struct Recipe {
     pub alpha: f64,
     /// Projections that get an adapter, by their Hugging Face names.
     pub targets: Vec<String>,
-    /// First layer that gets one, as a share of all layers. Layers below are never changed, so their activations are computed once.
+    /// First layer that gets one, as a share of all layers. Layers below are never changed, and need no gradients.
     pub from_layer: f64,
     pub learning_rate: f64,
     /// Share of all steps over which the rate rises; then it falls along a cosine to a tenth.
@@ -56,10 +56,10 @@ impl Default for Recipe {
             clip: 1.0,
             batch: 4,
             micro_tokens: 768,
-            epochs: 2.5,
-            unknown_epochs: 2.0,
-            anchor_epochs: 1.5,
-            wordings: 3,
+            epochs: 2.0,
+            unknown_epochs: 1.25,
+            anchor_epochs: 2.0,
+            wordings: 9,
             anchor_weight: 4.0,
             anchor_top: 48,
             anchor_tokens: 64,

@@ -7,9 +7,6 @@ use std::time::Instant;
 use freehold_engine::{Engine as _, LocalEngine, Reply, ScoreRequest};
 use freehold_model::adapter::{Adapter, write_whole};
 use freehold_model::candle_ops::Target;
-use freehold_model::cpu::{Cpu, KvCache};
-use freehold_model::decoder::Decoder;
-use freehold_model::ops::{Layout, Ops as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -92,13 +89,8 @@ fn schedule(set: &TrainingSet, recipe: &Recipe) -> Vec<usize> {
     }
 }
 
-/// The training set as sequences: anchors with the base model's distributions, everything with its activations below `from_layer`.
-fn sequences(
-    engine: &LocalEngine,
-    set: &TrainingSet,
-    recipe: &Recipe,
-    from_layer: usize,
-) -> Result<Vec<Sequence>> {
+/// The training set as sequences, anchors with the base model's distributions.
+fn sequences(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe) -> Result<Vec<Sequence>> {
     let is_anchor = |e: &Example| e.kind == Kind::Anchor;
     let replies: Vec<Reply> = set
         .train
@@ -107,7 +99,6 @@ fn sequences(
         .map(|e| Reply { prompt: e.prompt.clone(), reply: e.reply.clone() })
         .collect();
     let mut tops = engine.top_tokens(&replies, recipe.anchor_top)?.into_iter();
-    let below = Decoder::new(Cpu, Arc::clone(engine.panels()), None)?;
     let mut out = Vec::with_capacity(set.train.len());
     for e in &set.train {
         let mut ids = e.prompt.clone();
@@ -123,11 +114,7 @@ fn sequences(
         } else {
             e.reply.iter().enumerate().map(|(i, &t)| (first + i, Target::Token(t), 1.0)).collect()
         };
-        let mut layout = Layout::default();
-        layout.push(ids.len(), 0, 0);
-        let mut cache = [KvCache::new(engine.model.spec.layers)];
-        let x = below.blocks(below.embed(&ids)?, 0..from_layer, &layout, &mut cache, |_, _| Ok(()))?;
-        out.push(Sequence { ids, targets, below: Some(Arc::new(below.ops.values(&x)?)) });
+        out.push(Sequence { ids, targets });
     }
     Ok(out)
 }
@@ -189,7 +176,7 @@ pub fn train(
     if start.parameters() == 0 {
         return Err(TreatError::Empty(format!("none of {:?} is a projection", recipe.targets)));
     }
-    let mut model = Trainable::new(Arc::clone(engine.panels()), &start)?;
+    let mut model = Trainable::new(Arc::clone(engine.panels()), &start, false)?;
     let order = schedule(set, recipe);
     let steps = order.len().div_ceil(recipe.batch.max(1));
     let dir = out.join("checkpoint");
@@ -209,8 +196,7 @@ pub fn train(
         },
     };
     let mut clock = Instant::now();
-    watch.start(steps, state.step);
-    let sequences = sequences(engine, set, recipe, from_layer)?;
+    let sequences = sequences(engine, set, recipe)?;
     let optimizer = AdamW::new(recipe.weight_decay);
     let mut last_save = Instant::now();
     if state.step == 0 && state.curve.is_empty() {
@@ -223,6 +209,7 @@ pub fn train(
         });
         watch.dev(0, nll, kl, false);
     }
+    watch.start(steps, state.step);
     while state.step < steps && !stopped(&state, recipe) {
         model.publish()?;
         let batch: Vec<&Sequence> =

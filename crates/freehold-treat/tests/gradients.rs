@@ -47,12 +47,10 @@ fn sequences() -> Vec<Sequence> {
                 (3, Target::Token(26), 0.5),
                 (5, Target::Token(35), 1.0),
             ],
-            below: None,
         },
         Sequence {
             ids: vec![1, 2, 3, 4],
             targets: vec![(1, distribution.clone(), 2.0), (3, distribution, 1.0)],
-            below: None,
         },
     ]
 }
@@ -61,7 +59,7 @@ fn check(architecture: &str) {
     let panels = tiny(architecture);
     let targets: Vec<String> = PROJECTIONS.iter().map(|p| p.to_string()).collect();
     let start = initial(&panels, &targets, 0, 3, 2.0, 5);
-    let mut model = Trainable::new(panels, &start).expect("a model");
+    let mut model = Trainable::new(panels, &start, true).expect("a model");
     let mut seed = 23;
     for p in &mut model.parameters {
         // B starts at zero, where the gradient of A is zero too; any other point tells more.

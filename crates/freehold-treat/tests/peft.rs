@@ -39,7 +39,7 @@ fn twenty_steps_equal_peft() {
     let model = Model::open(&file.path).expect("the model opens");
     let panels = Arc::new(Panels::load(Arc::clone(&model.weights), model.spec.clone()).expect("weights"));
     let start = Adapter::load(&folder, &model.spec).expect("PEFT's adapter loads");
-    let mut training = Trainable::new(Arc::clone(&panels), &start).expect("a model");
+    let mut training = Trainable::new(Arc::clone(&panels), &start, true).expect("a model");
     let sequences: Vec<Sequence> = steps
         .examples
         .iter()
@@ -51,7 +51,6 @@ fn twenty_steps_equal_peft() {
                 .enumerate()
                 .map(|(i, &t)| (e.prompt.len() - 1 + i, Target::Token(t), 1.0))
                 .collect(),
-            below: None,
         })
         .collect();
     let optimizer = AdamW::new(0.0);
@@ -68,7 +67,7 @@ fn twenty_steps_equal_peft() {
             optimizer.update(p, g, steps.rate, step + 1);
         }
     }
-    let decoder = Decoder::new(Cpu, panels, Some(&training.adapter())).expect("decoder");
+    let decoder = Decoder::new(Cpu { exact: true }, panels, Some(&training.adapter())).expect("decoder");
     let ids = &steps.examples[0].prompt;
     let mut layout = Layout::default();
     layout.push(ids.len(), 0, 0);

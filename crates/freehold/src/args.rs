@@ -60,6 +60,16 @@ pub enum Verb {
     Chat(Chat),
     /// Continue a text, no chat template
     Complete(Complete),
+    /// How fast a model runs on this machine: tokens a second, medians
+    ///
+    /// prefill_512: a prompt of 512 tokens. decode_1, decode_16, decode_32: new tokens of so many sequences that run together, after
+    /// beginnings of 16 tokens, all sequences counted.
+    Bench {
+        model: String,
+        /// Rounds; the first, which warms up, is not counted
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+        rounds: u16,
+    },
     /// Check a charter, or begin one
     #[command(subcommand)]
     Charter(CharterVerb),

@@ -46,7 +46,7 @@ pub fn resolve(common: &Common, name: &str, ui: &Ui) -> Result<ModelFile> {
 pub fn engine(file: &ModelFile, adapter: Option<&Path>, ui: &Ui) -> Result<LocalEngine> {
     let model = Model::open(&file.path)?;
     ui.say(&format!(
-        "{}: {} layers, {}, expanding its weights",
+        "{}: {} layers, {}, reading its weights",
         file.name, model.spec.layers, model.spec.architecture
     ));
     let engine = LocalEngine::new(Arc::new(model), &file.name, &file.digest)?;

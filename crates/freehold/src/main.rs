@@ -8,6 +8,7 @@ mod ui;
 use clap::Parser as _;
 
 fn main() -> std::process::ExitCode {
+    freehold_model::candle_ops::quiet();
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {

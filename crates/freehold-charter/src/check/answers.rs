@@ -6,7 +6,7 @@ use crate::check::lang;
 use crate::error::Severity;
 use crate::evidence::{find_claim, normalize};
 use crate::sink::Sink;
-use crate::types::{Charter, ClaimKind, ReferenceAnswer, Split, Topic};
+use crate::types::{Charter, ClaimKind, Lang, ReferenceAnswer, Split, Topic};
 
 /// Longer answers do not end within the usual number of new tokens.
 const LONG_ANSWER: usize = 900;
@@ -42,8 +42,11 @@ fn answer(c: &Charter, t: &Topic, a: &ReferenceAnswer, path: &str, s: &mut Sink)
         ),
         Some(_) => {}
     }
-    for (lang, text) in &a.text {
-        let path = format!("{path}.text.{lang}");
+    lang::known(c, s, &format!("{path}.variants"), &format!("{what}: variants"), &a.variants);
+    for (lang, path, text) in wordings(a, path) {
+        if text.trim().is_empty() {
+            s.error(&path, format!("{what} ({lang}): an empty variant; remove it"));
+        }
         if text.len() > LONG_ANSWER {
             s.warn(
                 &path,
@@ -71,6 +74,16 @@ fn answer(c: &Charter, t: &Topic, a: &ReferenceAnswer, path: &str, s: &mut Sink)
         let path = format!("{path}.reasoning.{lang}");
         asserts_no_falsehood(c, t, lang, &normalize(text), &format!("{what}: reasoning"), &path, s);
     }
+}
+
+/// The answer's text and variants: language, path, text.
+pub(super) fn wordings<'a>(a: &'a ReferenceAnswer, path: &str) -> Vec<(&'a Lang, String, &'a str)> {
+    let main = a.text.iter().map(|(lang, text)| (lang, format!("{path}.text.{lang}"), text.as_str()));
+    let further = a.variants.iter().flat_map(|(lang, texts)| {
+        let numbered = texts.iter().enumerate();
+        numbered.map(move |(i, text)| (lang, format!("{path}.variants.{lang}.{i}"), text.as_str()))
+    });
+    main.chain(further).collect()
 }
 
 /// The topic's own false claims are errors; those of other topics may be a chance match, and are warned of.

@@ -1,8 +1,9 @@
 //! Overlap between what is trained on and what is tested.
 
+use crate::check::answers;
 use crate::leak::{LeakGuard, LeakKind, NearIndex};
 use crate::sink::Sink;
-use crate::types::{Charter, Control, Lang, Probe, Split};
+use crate::types::{Charter, Control, Probe, Split};
 
 pub(super) fn check(c: &Charter, s: &mut Sink) {
     let guard = LeakGuard::new(c);
@@ -20,10 +21,11 @@ pub(super) fn check(c: &Charter, s: &mut Sink) {
         }
         for (ai, a) in t.answers.iter().enumerate() {
             let question = t.probe(&a.probe);
-            let texts = by_lang(&a.text, "text").chain(by_lang(&a.reasoning, "reasoning"));
-            for (key, lang, text) in texts {
+            let path = format!("t{ti}.a{ai}");
+            let reasoning = a.reasoning.iter();
+            let reasoning = reasoning.map(|(lang, t)| (lang, format!("{path}.reasoning.{lang}"), t.as_str()));
+            for (lang, path, text) in answers::wordings(a, &path).into_iter().chain(reasoning) {
                 let asked = question.and_then(|p| p.text.get(lang)).map_or("", String::as_str);
-                let path = format!("t{ti}.a{ai}.{key}.{lang}");
                 claims(&guard, &format!("answer to `{}`", a.probe), &path, &format!("{asked}\n{text}"), s);
             }
         }
@@ -41,13 +43,6 @@ fn control(guard: &LeakGuard, dev: &NearIndex, k: &Control, path: &str, s: &mut 
     for (lang, text) in &k.answer {
         claims(guard, &what, &format!("{path}.answer.{lang}"), text, s);
     }
-}
-
-fn by_lang<'a>(
-    map: &'a std::collections::BTreeMap<Lang, String>,
-    key: &'static str,
-) -> impl Iterator<Item = (&'static str, &'a Lang, &'a String)> {
-    map.iter().map(move |(lang, text)| (key, lang, text))
 }
 
 /// The probe's text and variants, each with its path.

@@ -1,17 +1,23 @@
 //! The few inner loops that everything else stands on.
 
-pub mod packed;
+pub mod attention;
+pub mod pool;
+pub mod target;
+pub mod tiled;
+pub mod weight;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use gemm::Parallelism;
 
-/// Work below which a second thread costs more than it gives (multiply-adds).
-const PARALLEL_FROM: usize = 1 << 17;
+/// Multiply-adds that are worth a task of their own.
+const SHARE: usize = 1 << 19;
 
-fn parallelism(m: usize, k: usize, n: usize) -> Parallelism {
-    if m * k * n < PARALLEL_FROM { Parallelism::None } else { Parallelism::Rayon(0) }
-}
+/// Where a product's rows begin, for threads that write disjoint ones.
+struct Rows(*mut f32);
+// SAFETY: every task writes other rows (see `product`).
+#[allow(unsafe_code)]
+unsafe impl Sync for Rows {}
 
 /// A matrix product by the `gemm` crate: `out[m, n] = or += scale · a[m, k] · b[k, n]`, `out` row-major; `a` and `b` with the
 /// strides (row, column) that are given.
@@ -30,32 +36,38 @@ fn product(
     if m == 0 || n == 0 {
         return;
     }
-    // SAFETY: the strides are those of dense matrices (see the callers), so the assertion covers every element that is reached; `out`
-    // is exclusively borrowed.
-    #[allow(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            add,
-            a.as_ptr(),
-            a_strides.1 as isize,
-            a_strides.0 as isize,
-            b.as_ptr(),
-            b_strides.1 as isize,
-            b_strides.0 as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism(m, k, n),
-        );
-    }
+    // A few rows at least, so that packing `b` again for every task stays cheap.
+    let rows = (SHARE / (k * n).max(1)).max(m.div_ceil(2 * pool::threads())).max(16);
+    let base = &Rows(out.as_mut_ptr());
+    pool::each(m.div_ceil(rows), |task| {
+        let first = task * rows;
+        // SAFETY: the strides are those of dense matrices (see the callers), so the assertion covers every element that is reached; `out`
+        // is exclusively borrowed and every task has rows of its own.
+        #[allow(unsafe_code)]
+        unsafe {
+            gemm::gemm(
+                rows.min(m - first),
+                n,
+                k,
+                base.0.add(first * n),
+                1,
+                n as isize,
+                add,
+                a.as_ptr().add(first * a_strides.0),
+                a_strides.1 as isize,
+                a_strides.0 as isize,
+                b.as_ptr(),
+                b_strides.1 as isize,
+                b_strides.0 as isize,
+                1.0,
+                scale,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    });
 }
 
 /// `out[m, n] = or += scale · x[m, k] · w[n, k]ᵀ`, all row-major.
@@ -87,13 +99,14 @@ pub fn matmul_from_t(out: &mut [f32], g: &[f32], x: &[f32], (m, n, k): (usize, u
     product(out, (g, (1, n)), (x, (k, 1)), (n, m, k), 1.0, false);
 }
 
-/// Dot product with eight running sums, which compilers turn into vector code on every target.
+/// Dot product with 16 running sums, which compilers turn into vector code on every target.
+#[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0f32; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a8.zip(b8) {
-        for i in 0..8 {
+    let mut sums = [0f32; 16];
+    let ((a16, a_rest), (b16, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let tail: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+    for (x, y) in a16.iter().zip(b16) {
+        for i in 0..16 {
             sums[i] += x[i] * y[i];
         }
     }
@@ -106,6 +119,41 @@ pub fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
         *y += a * x;
     }
 }
+
+/// `a · b + c`, in one rounding where the processor has that (elsewhere it would be a slow call).
+#[inline(always)]
+pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Compiles a function once for every instruction set there are kernels for; calls choose at run time. The body is plain Rust that
+/// compilers turn into vector code; results are the same bits everywhere as long as it does not use [`fma`].
+macro_rules! versions {
+    ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        $(#[$about])*
+        $vis fn $name($($arg: $ty),*) {
+            #[inline(always)]
+            fn body($($arg: $ty),*) $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+            fn wide($($arg: $ty),*) { body($($arg),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn middle($($arg: $ty),*) { body($($arg),*) }
+            match $crate::kernels::target::target() {
+                // SAFETY (both): the target was chosen by what the processor has.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                $crate::kernels::target::Target::Avx512 => unsafe { wide($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                $crate::kernels::target::Target::Avx2 => unsafe { middle($($arg),*) },
+                _ => body($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use versions;
 
 /// e^x with a relative error below 2·10⁻⁷ for −87 < x < 88 (Cephes' polynomial); 0 or a huge number outside. Unlike `f32::exp`
 /// it has no call and no branch, so loops over it become vector code.
@@ -127,18 +175,32 @@ pub fn exp(x: f32) -> f32 {
     y * f32::from_bits(((n as i32 + 127) as u32) << 23)
 }
 
+versions! {
+    fn log_sum_exp_into(out: &mut f32, x: &[f32]) {
+        let mut maxima = [f32::NEG_INFINITY; 16];
+        let mut sums = [0f32; 16];
+        let (chunks, rest) = x.as_chunks::<16>();
+        for c in chunks {
+            for i in 0..16 {
+                maxima[i] = if c[i] > maxima[i] { c[i] } else { maxima[i] };
+            }
+        }
+        let max = maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+        let tail: f32 = rest.iter().map(|&v| exp(v - max)).sum();
+        for c in chunks {
+            for i in 0..16 {
+                sums[i] += exp(c[i] - max);
+            }
+        }
+        *out = max + (sums.iter().sum::<f32>() + tail).ln();
+    }
+}
+
 /// log Σ e^x, in one pass for the maximum and one for the sum.
 pub fn log_sum_exp(x: &[f32]) -> f32 {
-    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sums = [0f32; 8];
-    let chunks = x.chunks_exact(8);
-    let tail: f32 = chunks.remainder().iter().map(|&v| exp(v - max)).sum();
-    for c in chunks {
-        for i in 0..8 {
-            sums[i] += exp(c[i] - max);
-        }
-    }
-    max + (sums.iter().sum::<f32>() + tail).ln()
+    let mut out = 0.0;
+    log_sum_exp_into(&mut out, x);
+    out
 }
 
 #[cfg(test)]

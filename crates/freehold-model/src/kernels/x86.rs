@@ -1,4 +1,4 @@
-//! The packed products' inner tiles with AVX2 and AVX-512. Same contracts as the portable tiles in [`super::packed`]; every tile is
+//! The packed products' inner tiles with AVX2 and AVX-512. Same contracts as the portable tiles in [`super::weight`]; every tile is
 //! tested against the plain loops there.
 //!
 //! Why unsafe: vector loads go through raw pointers, and functions compiled for an instruction set may only run where it exists.
@@ -10,7 +10,7 @@
 
 use std::arch::x86_64::*;
 
-use super::packed::BLOCK;
+use super::weight::BLOCK;
 
 /// `out[i][..32] += Σ_k x[i][k] · w[k][..32]`
 #[inline]
@@ -68,84 +68,6 @@ pub fn forward_avx2<const R: usize>(out: &mut [&mut [f32]; R], x: &[&[f32]; R], 
             let o = out[i].as_mut_ptr();
             for j in 0..4 {
                 _mm256_storeu_ps(o.add(8 * j), _mm256_add_ps(_mm256_loadu_ps(o.add(8 * j)), acc[i][j]));
-            }
-        }
-    }
-}
-
-/// `out[i][c] += Σ_blocks g[i][block] · w[block][k0 + c]`
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl,fma")]
-pub fn backward_avx512<const R: usize, const C: usize>(
-    out: &mut [&mut [f32]; R],
-    g: &[&[f32]; R],
-    w: &[f32],
-    (k, k0): (usize, usize),
-) {
-    let blocks = g[0].len() / BLOCK;
-    assert!(g.iter().all(|g| g.len() >= blocks * BLOCK) && out.iter().all(|o| o.len() >= C));
-    assert!(blocks == 0 || w.len() >= ((blocks - 1) * k + k0 + C) * BLOCK);
-    // SAFETY: all indices are below the lengths asserted above.
-    unsafe {
-        let mut acc = [[_mm512_setzero_ps(); C]; R];
-        for b in 0..blocks {
-            let w = w.as_ptr().add((b * k + k0) * BLOCK);
-            for half in 0..2 {
-                let mut v = [_mm512_setzero_ps(); R];
-                for i in 0..R {
-                    v[i] = _mm512_loadu_ps(g[i].as_ptr().add(b * BLOCK + half * 16));
-                }
-                for c in 0..C {
-                    let wv = _mm512_loadu_ps(w.add(c * BLOCK + half * 16));
-                    for i in 0..R {
-                        acc[i][c] = _mm512_fmadd_ps(v[i], wv, acc[i][c]);
-                    }
-                }
-            }
-        }
-        for i in 0..R {
-            for c in 0..C {
-                out[i][c] += _mm512_reduce_add_ps(acc[i][c]);
-            }
-        }
-    }
-}
-
-/// As [`backward_avx512`].
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub fn backward_avx2<const R: usize, const C: usize>(
-    out: &mut [&mut [f32]; R],
-    g: &[&[f32]; R],
-    w: &[f32],
-    (k, k0): (usize, usize),
-) {
-    let blocks = g[0].len() / BLOCK;
-    assert!(g.iter().all(|g| g.len() >= blocks * BLOCK) && out.iter().all(|o| o.len() >= C));
-    assert!(blocks == 0 || w.len() >= ((blocks - 1) * k + k0 + C) * BLOCK);
-    // SAFETY: all indices are below the lengths asserted above.
-    unsafe {
-        let mut acc = [[_mm256_setzero_ps(); C]; R];
-        for b in 0..blocks {
-            let w = w.as_ptr().add((b * k + k0) * BLOCK);
-            for part in 0..4 {
-                let mut v = [_mm256_setzero_ps(); R];
-                for i in 0..R {
-                    v[i] = _mm256_loadu_ps(g[i].as_ptr().add(b * BLOCK + part * 8));
-                }
-                for c in 0..C {
-                    let wv = _mm256_loadu_ps(w.add(c * BLOCK + part * 8));
-                    for i in 0..R {
-                        acc[i][c] = _mm256_fmadd_ps(v[i], wv, acc[i][c]);
-                    }
-                }
-            }
-        }
-        for i in 0..R {
-            for c in 0..C {
-                let mut lanes = [0f32; 8];
-                _mm256_storeu_ps(lanes.as_mut_ptr(), acc[i][c]);
-                out[i][c] += lanes.iter().sum::<f32>();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod audit;
+mod bench;
 mod charter;
 mod chat;
 mod compare;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Verb::Report { path } => report::run(common, &path),
         Verb::Chat(a) => chat::run(common, &a, &ui),
         Verb::Complete(a) => complete::run(common, &a, &ui),
+        Verb::Bench { model, rounds } => bench::run(common, &model, usize::from(rounds), &ui),
         Verb::Charter(CharterVerb::Check { path }) => charter::check(common, path.as_deref()),
         Verb::Charter(CharterVerb::New { path }) => charter::new(common, &path),
         Verb::Judge(JudgeVerb::Check) => judge::check(common),

@@ -17,7 +17,7 @@ pub fn run(common: &Common, model: &str, tensors: bool, ui: &Ui) -> Result<u8> {
     let weights = Weights::open(&file.path)?;
     let spec = DecoderSpec::from_weights(&weights);
     let text = |key: &str| weights.metadata.get(key).and_then(|v| v.as_str().map(str::to_string));
-    let mut types = BTreeMap::<String, usize>::new();
+    let mut types = BTreeMap::<&str, usize>::new();
     let mut parameters = 0;
     for t in weights.tensors() {
         *types.entry(t.ty.name()).or_default() += 1;

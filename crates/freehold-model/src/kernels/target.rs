@@ -1,0 +1,63 @@
+//! Which instruction set the kernels use.
+
+use std::sync::OnceLock;
+
+/// Instruction sets that there are kernels for, the plainest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Target {
+    Portable,
+    /// AVX2, FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F, BW, VL and VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// Environment variable that holds the kernels to a plainer instruction set: `portable` or `avx2`.
+pub const OVERRIDE: &str = "FREEHOLD_KERNELS";
+
+/// Every instruction set that this processor has.
+pub fn available() -> Vec<Target> {
+    #[allow(unused_mut)]
+    let mut all = vec![Target::Portable];
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        if has!("avx2") && has!("fma") && has!("f16c") {
+            all.push(Target::Avx2);
+            if has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni") {
+                all.push(Target::Avx512);
+            }
+        }
+    }
+    all
+}
+
+/// The best one, or the one that [`OVERRIDE`] asks for.
+pub fn target() -> Target {
+    static TARGET: OnceLock<Target> = OnceLock::new();
+    *TARGET.get_or_init(|| {
+        let wanted = std::env::var(OVERRIDE).unwrap_or_default().to_lowercase();
+        let all = available();
+        let named = all.iter().find(|t| t.name().to_lowercase().replace('-', "") == wanted.replace('-', ""));
+        named.or(all.last()).copied().unwrap_or(Target::Portable)
+    })
+}
+
+impl Target {
+    pub fn name(self) -> &'static str {
+        match self {
+            Target::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Target::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Target::Avx512 => "AVX-512",
+        }
+    }
+}
+
+/// Name of the instruction set that the kernels use on this machine.
+pub fn instruction_set() -> &'static str {
+    target().name()
+}
