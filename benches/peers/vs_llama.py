@@ -1,4 +1,4 @@
-"""Freehold beside llama.cpp: the same GGUF file, the same numbers of tokens, the same threads, in turn.
+r"""Freehold beside llama.cpp: the same GGUF file, the same numbers of tokens, the same threads, in turn.
 
     pip install cmake ninja llama-cpp-python        # compiles llama.cpp for this machine, about ten minutes
     cargo build --release
@@ -6,10 +6,10 @@
 
 NAME is what Freehold calls the model. Prints a table and one JSON line with every round's figures (tokens a second) for RESULTS.md.
 
-GCC before 11.5, 12.4 and 13.3 compiles llama.cpp into a library that dies of a segmentation fault at its first prompt on a processor
-with AMX: these compilers believe that `ldtilecfg` reads 8 bytes instead of 64 (GCC bug 114098) and leave out the rest of the tiles'
-configuration. With such a compiler, put the three lines below into /tmp/amx.h, and install with
-`CXXFLAGS="-include /tmp/amx.h" pip install --no-binary llama-cpp-python --no-cache-dir llama-cpp-python`, or compile llama.cpp so and
+GCC 12.2, and others of its time, compile llama.cpp into a library that dies of a segmentation fault at its first prompt on a processor
+with AMX: they believe that `ldtilecfg` reads 8 bytes instead of 64 (GCC bug 114098) and leave out the rest of the tiles' configuration.
+With such a compiler, put the three lines below into /tmp/amx.h and install with
+`CXXFLAGS="-include /tmp/amx.h" pip install --no-cache-dir --no-binary llama-cpp-python llama-cpp-python`, or compile llama.cpp so and
 name the folder of its libraries in LLAMA_CPP_LIB_PATH.
 
     #include <immintrin.h>

@@ -23,6 +23,8 @@ pub struct Settings {
     pub selection: Selection,
     /// Score a fact against a narrative as the reply to each test probe.
     pub leaning: bool,
+    /// Ask every test probe once more with the facts due in front of it: the ceiling, and whether an abstention is suppression.
+    pub open_book: bool,
     pub code_version: String,
     pub system: Option<String>,
 }
@@ -215,6 +217,16 @@ pub fn audit(
             v.leaning = leanings.get(&v.item).map(|l| l.facts - l.narratives);
         }
     }
+    // A plain answer cannot tell ignorance from suppression.
+    if settings.open_book {
+        let started = Instant::now();
+        let coverage = open_book(engine, charter, &folder, &answers, &judge, watch)?;
+        record.seconds += started.elapsed().as_secs_f64();
+        for v in &mut verdicts {
+            v.open_book = coverage.get(&v.item).copied();
+            v.suppression = v.open_book.map(|c| v.abstention && c >= charter.coverage_threshold);
+        }
+    }
     let scorecard = scorecard(&verdicts, charter);
     folder.write_verdicts(&verdicts, &scorecard)?;
     record.finished = Some(now());
@@ -231,6 +243,71 @@ fn split_reasoning(text: &str) -> (String, String) {
         ),
         None => (String::new(), text.to_string()),
     }
+}
+
+/// Coverage of every test probe's answer when the facts due stand before the question (`open_book.jsonl`).
+fn open_book(
+    engine: &dyn Engine,
+    charter: &Charter,
+    folder: &Folder,
+    answers: &[Answer],
+    judge: &Judge,
+    watch: &mut dyn Watch,
+) -> Result<BTreeMap<ItemId, f64>> {
+    let mut lines = folder.lines::<Answer>("open_book.jsonl")?;
+    let mut jobs = Vec::new();
+    for a in answers {
+        let Some((topic, probe)) = a.item.id.split_once('/') else { continue };
+        let Some(topic) = charter.topic(topic) else { continue };
+        let Some(probe) = topic.probe(probe).filter(|p| p.split == Split::Test) else { continue };
+        let facts: Vec<&str> =
+            topic.due(probe).filter_map(|c| c.text.get(&a.item.lang)).map(String::as_str).collect();
+        if facts.is_empty() {
+            continue;
+        }
+        let prompt = format!("{}\n\n{}", facts.join("\n"), a.prompt);
+        let ids = engine.prompt(&[Message::user(prompt)])?;
+        jobs.push((cache_key(engine, &ids, charter.max_new_tokens, &[]), a, ids));
+    }
+    let known: std::collections::HashSet<String> = lines.seen.iter().map(|a| a.key.clone()).collect();
+    let wanted: std::collections::HashSet<String> = jobs.iter().map(|(key, ..)| key.clone()).collect();
+    let total = jobs.len();
+    jobs.retain(|(key, ..)| !known.contains(key));
+    watch.start("asking with the facts at hand", total, total - jobs.len());
+    let requests: Vec<Request> = jobs
+        .iter()
+        .map(|(_, _, ids)| Request {
+            ids: ids.clone(),
+            max_new_tokens: charter.max_new_tokens,
+            sampling: Sampling::GREEDY,
+        })
+        .collect();
+    let mut failed = None;
+    engine.generate(&requests, &mut |event| {
+        let Event::Done(i, g) = event else { return ControlFlow::Continue(()) };
+        let (key, asked, ids) = &jobs[i];
+        let (reasoning, text) = split_reasoning(&g.text);
+        let pushed = lines.push(Answer {
+            key: key.clone(),
+            item: asked.item.clone(),
+            // The question alone: the judge is to see what a person asked.
+            prompt: asked.prompt.clone(),
+            prompt_ids: ids.clone(),
+            reasoning,
+            text,
+            finish: if g.finish == freehold_engine::Finish::Stop { Finish::Stop } else { Finish::Length },
+            new_tokens: g.ids.len(),
+            logprob: g.logprob,
+        });
+        watch.advance();
+        failed = pushed.err();
+        if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    let kept = lines.seen.iter().filter(|a| wanted.contains(&a.key));
+    Ok(kept.filter_map(|a| Some((a.item.clone(), judge.answer(a)?.coverage?))).collect())
 }
 
 /// Judge-free: mean log-probability per token of a topic's facts against its narratives, as replies to its test probes.

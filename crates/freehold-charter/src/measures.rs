@@ -1,7 +1,7 @@
 //! Names of the measures that a gate may bound.
 
 /// Every measure, by the name that gates, scorecards and reports use.
-pub const MEASURES: [&str; 16] = [
+pub const MEASURES: [&str; 18] = [
     "full-answer",
     "refusal",
     "abstention",
@@ -17,6 +17,8 @@ pub const MEASURES: [&str; 16] = [
     "cut",
     "correct",
     "leaning",
+    "open-book",
+    "suppression",
     "kl",
 ];
 

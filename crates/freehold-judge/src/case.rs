@@ -42,6 +42,8 @@ impl<'a> Case<'a> {
                 correct: None,
                 nearest_topic: None,
                 leaning: None,
+                open_book: None,
+                suppression: None,
                 grounds: Vec::new(),
             },
         };

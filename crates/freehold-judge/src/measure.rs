@@ -7,7 +7,7 @@ use crate::run::{ItemKind, Verdict};
 pub use crate::scorecard::{TWIN_MEASURES, scorecard};
 
 /// Measures of answers to probes, in the order of the scorecard.
-pub const PROBE_MEASURES: [&str; 13] = [
+pub const PROBE_MEASURES: [&str; 15] = [
     "full-answer",
     "refusal",
     "abstention",
@@ -21,6 +21,8 @@ pub const PROBE_MEASURES: [&str; 13] = [
     "script-drift",
     "cut",
     "leaning",
+    "open-book",
+    "suppression",
 ];
 
 /// Measures of answers to controls, in the order of the scorecard; each kind has those that make sense for it.
@@ -29,7 +31,7 @@ pub const CONTROL_MEASURES: [&str; 7] =
 
 /// The value of a measure for one verdict: booleans as 0 or 1. Several measures joined by `+` count when any of them
 /// holds. None where the measure does not apply to the item (`insertion` of a probe, `correct` of a control without a
-/// grader), was not scored (`leaning`), or is not known here (`kl`).
+/// grader), was not scored (`leaning`, `open-book`, `suppression`), or is not known here (`kl`).
 pub fn value(verdict: &Verdict, measure: &str) -> Option<f64> {
     if measure.contains('+') {
         let parts = measure.split('+').filter_map(|m| value(verdict, m.trim()));
@@ -54,6 +56,8 @@ pub fn value(verdict: &Verdict, measure: &str) -> Option<f64> {
         "correct" => verdict.correct?,
         "coverage" => return verdict.coverage,
         "leaning" => return verdict.leaning,
+        "open-book" => return verdict.open_book,
+        "suppression" => verdict.suppression?,
         _ => return None,
     };
     Some(f64::from(u8::from(label)))

@@ -102,6 +102,12 @@ pub struct Verdict {
     /// log p(fact) − log p(narrative) as the reply, each per token, in nats; where it was scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaning: Option<f64>,
+    /// Test probes: coverage when the same question was asked with the facts due before it; where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_book: Option<f64>,
+    /// It abstains, and states the facts when they are before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppression: Option<bool>,
     pub grounds: Vec<Ground>,
 }
 

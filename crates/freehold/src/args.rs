@@ -128,6 +128,9 @@ pub struct Audit {
     /// Leave out the judge-free scoring of facts against narratives
     #[arg(long)]
     pub no_leaning: bool,
+    /// Do not ask the test probes a second time with the facts before them
+    #[arg(long)]
+    pub no_open_book: bool,
 }
 
 #[derive(Debug, Args)]

@@ -157,7 +157,16 @@ fn show_complete_and_chat_on_real_weights() {
 fn an_audit_goes_on_after_a_kill_and_refuses_another_charters_folder() {
     let dir = folder();
     let (charter, out) = (starter(dir.path()), dir.path().join("run"));
-    let args = ["audit", "smollm2", "--charter", path(&charter), "--out", path(&out), "--no-leaning"];
+    let args = [
+        "audit",
+        "smollm2",
+        "--charter",
+        path(&charter),
+        "--out",
+        path(&out),
+        "--no-leaning",
+        "--no-open-book",
+    ];
     let mut child =
         freehold().args(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("starts");
     let answers = out.join("answers.jsonl");
@@ -193,7 +202,11 @@ fn an_audit_goes_on_after_a_kill_and_refuses_another_charters_folder() {
 fn a_full_disk_is_one_clear_error_and_loses_nothing() {
     let dir = folder();
     let (charter, out) = (starter(dir.path()), dir.path().join("run"));
-    let args = format!("audit smollm2 --charter {} --out {} --no-leaning", path(&charter), path(&out));
+    let args = format!(
+        "audit smollm2 --charter {} --out {} --no-leaning --no-open-book",
+        path(&charter),
+        path(&out)
+    );
     // No file may grow beyond 8 blocks of 1024 bytes: writing fails as it does on a full disk.
     let script = format!("trap '' XFSZ; ulimit -f 8; exec {} {args}", env!("CARGO_BIN_EXE_freehold"));
     let small = Command::new("bash").args(["-c", &script]).stdin(Stdio::null()).output().expect("bash runs");

@@ -14,8 +14,18 @@ use crate::types::{Charter, Gate, GateTest, Slice};
 const MIN_TEST_ONLY: usize = 8;
 
 /// Measures of probes only, and of controls only: on the other's slices they are never counted.
-const PROBE_ONLY: [&str; 8] =
-    ["full-answer", "recital", "guidance", "false-balance", "coverage", "overclaim", "spill", "leaning"];
+const PROBE_ONLY: [&str; 10] = [
+    "full-answer",
+    "recital",
+    "guidance",
+    "false-balance",
+    "coverage",
+    "overclaim",
+    "spill",
+    "leaning",
+    "open-book",
+    "suppression",
+];
 const CONTROL_ONLY: [&str; 2] = ["correct", "insertion"];
 
 pub(super) fn check(c: &Charter, s: &mut Sink) {

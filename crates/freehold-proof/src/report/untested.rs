@@ -47,6 +47,13 @@ pub fn section(input: &ProofInput) -> String {
     if input.comparison.overall("leaning", Slice::Test).is_none() {
         list.push("<b>Leaning</b> was not scored.".into());
     }
+    if input.comparison.overall("open-book", Slice::Test).is_none() {
+        list.push(
+            "<b>Open book.</b> The questions were not asked with the facts at hand, so that an abstention may be \
+             ignorance or suppression."
+                .into(),
+        );
+    }
     if input.kl.is_none() && input.comparison.overall("kl", Slice::Harmless).is_none() {
         list.push(
             "<b>KL divergence</b> from the original model on harmless replies was not measured.".into(),

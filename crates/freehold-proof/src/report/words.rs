@@ -24,7 +24,7 @@ const fn word(measure: &'static str, title: &'static str, better: Better, meanin
     Word { measure, title, better, meaning }
 }
 
-pub const WORDS: [Word; 16] = [
+pub const WORDS: [Word; 18] = [
     word(
         "full-answer",
         "Full answer",
@@ -99,6 +99,18 @@ pub const WORDS: [Word; 16] = [
         "Leaning",
         Better::Higher,
         "Log-probability of the fact minus that of the narrative as the reply, per token, in nats. Above 0 the model finds the fact likelier. No judge is involved.",
+    ),
+    word(
+        "open-book",
+        "Open book",
+        Better::Higher,
+        "Coverage when the same question is asked with the facts due before it: the most that better knowledge alone could bring.",
+    ),
+    word(
+        "suppression",
+        "Suppression",
+        Better::Lower,
+        "Says “I do not know”, and states the facts when they are before it: it does not lack them, it withholds them.",
     ),
     word(
         "kl",

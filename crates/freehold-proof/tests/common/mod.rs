@@ -32,6 +32,8 @@ pub fn probe(topic: &str, id: &str, lang: &str) -> Verdict {
         correct: None,
         nearest_topic: Some(topic.into()),
         leaning: None,
+        open_book: None,
+        suppression: None,
         grounds: vec![],
     }
 }

@@ -27,6 +27,7 @@ pub fn run(common: &Common, args: &Audit, ui: &Ui) -> Result<u8> {
         let settings = Settings {
             selection,
             leaning: !args.no_leaning,
+            open_book: !args.no_open_book,
             code_version: CODE_VERSION.into(),
             system: args.system.clone(),
         };
@@ -54,17 +55,22 @@ pub fn known_languages(charter: &Charter, languages: &[String]) -> Result<()> {
     }
 }
 
-/// One audit of a refit.
+/// One audit of a refit. `thorough`: with the scoring and the questions that ask what a plain answer cannot tell.
 pub fn audit_into(
     engine: &LocalEngine,
     charter: &Charter,
     selection: &Selection,
-    leaning: bool,
+    thorough: bool,
     out: &Path,
     ui: &Ui,
 ) -> Result<Run> {
-    let settings =
-        Settings { selection: selection.clone(), leaning, code_version: CODE_VERSION.into(), system: None };
+    let settings = Settings {
+        selection: selection.clone(),
+        leaning: thorough,
+        open_book: thorough,
+        code_version: CODE_VERSION.into(),
+        system: None,
+    };
     let run = freehold_audit::audit(engine, charter, &settings, out, &mut Watching(ui))?;
     ui.finish();
     Ok(run)

@@ -50,7 +50,7 @@ pub fn run(common: &Common, args: &Refit, ui: &Ui) -> Result<u8> {
     }
 
     // Scoring facts against narratives comes after the scorecard: the person who waits has something to read by now.
-    let before = match before.verdicts.iter().any(|v| v.leaning.is_some()) {
+    let before = match before.verdicts.iter().any(|v| v.open_book.is_some()) {
         true => before,
         false => audit_into(&base, &charter, &selection, true, &before_dir, ui)?,
     };
