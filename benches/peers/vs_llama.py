@@ -141,7 +141,7 @@ def works(a):
         raise SystemExit("llama.cpp doesn't run")
     print(
         f"llama.cpp died of signal {-code} at a short prompt with repacked weights: measured WITHOUT AMX, not at its best.\n"
-        f"This script's head says how to compile it right.",
+        "This script's head says how to compile it right.",
         file=sys.stderr,
     )
     return False
@@ -150,7 +150,10 @@ def works(a):
 def ours(a):
     env = dict(os.environ, RAYON_NUM_THREADS=str(a.threads))
     command = [str(ROOT / "target/release/freehold"), "bench", a.name, "--rounds", "1", "--json"]
-    return json.loads(subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout)
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout)
 
 
 def main():
