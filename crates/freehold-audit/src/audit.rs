@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use freehold_charter::{Charter, ClaimKind, Split};
-use freehold_engine::{Engine, Event, Message, Request, Sampling, ScoreRequest};
+use freehold_engine::{
+    Engine, EngineError, Event, Generation, Message, Prompt, Request, Sampling, Score, ScoreRequest,
+};
 use freehold_judge::Judge;
 use freehold_judge::measure::scorecard;
 use freehold_judge::run::{Answer, Finish, ItemId, RunRecord, Verdict};
@@ -54,17 +56,48 @@ fn now() -> u64 {
 }
 
 /// SHA-256 over everything an answer depends on, so that an altered model never gets old answers.
-fn cache_key(engine: &dyn Engine, prompt: &[u32], max_new_tokens: usize, extra: &[&[u32]]) -> String {
+fn cache_key(engine: &dyn Engine, prompt: &Prompt, max_new_tokens: usize, extra: &[&str]) -> String {
     let id = engine.identity();
     let mut hash = Sha256::new();
     hash.update(format!("{}\n{:?}\n{max_new_tokens} greedy\n", id.model_digest, id.adapter_digest));
-    for part in std::iter::once(&prompt).chain(extra) {
-        hash.update((part.len() as u64).to_le_bytes());
-        for t in *part {
-            hash.update(t.to_le_bytes());
-        }
+    let mut text = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
+    match prompt {
+        Prompt::Ids(_) => {}
+        Prompt::Chat(messages) => messages.iter().for_each(|m| {
+            text(&format!("{:?}", m.role));
+            text(&m.content);
+        }),
+        Prompt::Text(t) => text(t),
+    }
+    extra.iter().for_each(|t| text(t));
+    hash.update((prompt.ids().len() as u64).to_le_bytes());
+    for t in prompt.ids() {
+        hash.update(t.to_le_bytes());
     }
     format!("{:x}", hash.finalize())
+}
+
+/// What is kept of an answer.
+fn kept(key: &str, item: &ItemId, asked: &str, prompt: &Prompt, g: Generation) -> Answer {
+    let (thought, text) = split_reasoning(&g.text);
+    Answer {
+        key: key.into(),
+        item: item.clone(),
+        prompt: asked.into(),
+        prompt_ids: prompt.ids().to_vec(),
+        reasoning: if g.reasoning.is_empty() { thought } else { g.reasoning },
+        text,
+        finish: match g.finish {
+            freehold_engine::Finish::Stop => Finish::Stop,
+            freehold_engine::Finish::Length => Finish::Length,
+            freehold_engine::Finish::Filter => Finish::Filter,
+        },
+        new_tokens: g.new_tokens,
+        logprob: g.logprob,
+    }
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(path: &Path, what: &'static str, theirs: &T, ours: &T) -> Result<()> {
@@ -94,6 +127,7 @@ fn record(
         model: id.model.clone(),
         model_digest: id.model_digest.clone(),
         architecture: id.architecture.clone(),
+        verifiable: id.verifiable,
         adapter: id.adapter.clone(),
         adapter_digest: id.adapter_digest.clone(),
         charter: charter.id.clone(),
@@ -151,18 +185,18 @@ pub fn audit(
 
     let mut keyed = Vec::with_capacity(all.len());
     for item in &all {
-        let ids = engine.prompt(&[Message::user(&item.prompt)])?;
-        keyed.push((cache_key(engine, &ids, item.max_new_tokens, &[]), item, ids));
+        let prompt = engine.prompt(&[Message::user(&item.prompt)])?;
+        keyed.push((cache_key(engine, &prompt, item.max_new_tokens, &[]), item, prompt));
     }
     let mut lines = folder.answers()?;
     let known: std::collections::HashSet<&str> = lines.seen.iter().map(|a| a.key.as_str()).collect();
-    let todo: Vec<&(String, &Item, Vec<u32>)> =
+    let todo: Vec<&(String, &Item, Prompt)> =
         keyed.iter().filter(|(key, ..)| !known.contains(key.as_str())).collect();
     watch.start("asking", all.len(), all.len() - todo.len());
     let requests: Vec<Request> = todo
         .iter()
-        .map(|(_, item, ids)| Request {
-            ids: ids.clone(),
+        .map(|(_, item, prompt)| Request {
+            prompt: prompt.clone(),
             max_new_tokens: item.max_new_tokens,
             sampling: Sampling::GREEDY,
         })
@@ -171,21 +205,10 @@ pub fn audit(
     let mut since = Instant::now();
     engine.generate(&requests, &mut |event| {
         let Event::Done(i, g) = event else { return ControlFlow::Continue(()) };
-        let (key, item, ids) = todo[i];
-        let (reasoning, text) = split_reasoning(&g.text);
-        let answer = Answer {
-            key: key.clone(),
-            item: item.id.clone(),
-            prompt: item.prompt.clone(),
-            prompt_ids: ids.clone(),
-            reasoning,
-            text,
-            finish: if g.finish == freehold_engine::Finish::Stop { Finish::Stop } else { Finish::Length },
-            new_tokens: g.ids.len(),
-            logprob: g.logprob,
-        };
-        record.prompt_tokens += ids.len() as u64;
-        record.new_tokens += g.ids.len() as u64;
+        let (key, item, prompt) = todo[i];
+        record.prompt_tokens += g.prompt_tokens as u64;
+        record.new_tokens += g.new_tokens as u64;
+        let answer = kept(key, &item.id, &item.prompt, prompt, g);
         watch.answer(&answer, judge.answer(&answer).as_ref());
         if let Err(e) = lines.push(answer) {
             failed = Some(e);
@@ -211,7 +234,13 @@ pub fn audit(
     let mut verdicts: Vec<Verdict> = answers.iter().filter_map(|a| judge.answer(a)).collect();
     if settings.leaning {
         let started = Instant::now();
-        let leanings = lean(engine, charter, &folder, &answers, watch)?;
+        let leanings = match lean(engine, charter, &folder, &answers, watch) {
+            Err(AuditError::Engine(e @ EngineError::CannotScore { .. })) => {
+                watch.note(&format!("{e}; facts are not weighed against narratives"));
+                BTreeMap::new()
+            }
+            other => other?,
+        };
         record.seconds += started.elapsed().as_secs_f64();
         for v in &mut verdicts {
             v.leaning = leanings.get(&v.item).map(|l| l.facts - l.narratives);
@@ -265,9 +294,9 @@ fn open_book(
         if facts.is_empty() {
             continue;
         }
-        let prompt = format!("{}\n\n{}", facts.join("\n"), a.prompt);
-        let ids = engine.prompt(&[Message::user(prompt)])?;
-        jobs.push((cache_key(engine, &ids, charter.max_new_tokens, &[]), a, ids));
+        let prompt = freehold_charter::open_book(&facts, &a.prompt);
+        let prompt = engine.prompt(&[Message::user(prompt)])?;
+        jobs.push((cache_key(engine, &prompt, charter.max_new_tokens, &[]), a, prompt));
     }
     let known: std::collections::HashSet<String> = lines.seen.iter().map(|a| a.key.clone()).collect();
     let wanted: std::collections::HashSet<String> = jobs.iter().map(|(key, ..)| key.clone()).collect();
@@ -276,8 +305,8 @@ fn open_book(
     watch.start("asking with the facts at hand", total, total - jobs.len());
     let requests: Vec<Request> = jobs
         .iter()
-        .map(|(_, _, ids)| Request {
-            ids: ids.clone(),
+        .map(|(_, _, prompt)| Request {
+            prompt: prompt.clone(),
             max_new_tokens: charter.max_new_tokens,
             sampling: Sampling::GREEDY,
         })
@@ -285,20 +314,9 @@ fn open_book(
     let mut failed = None;
     engine.generate(&requests, &mut |event| {
         let Event::Done(i, g) = event else { return ControlFlow::Continue(()) };
-        let (key, asked, ids) = &jobs[i];
-        let (reasoning, text) = split_reasoning(&g.text);
-        let pushed = lines.push(Answer {
-            key: key.clone(),
-            item: asked.item.clone(),
-            // The question alone: the judge is to see what a person asked.
-            prompt: asked.prompt.clone(),
-            prompt_ids: ids.clone(),
-            reasoning,
-            text,
-            finish: if g.finish == freehold_engine::Finish::Stop { Finish::Stop } else { Finish::Length },
-            new_tokens: g.ids.len(),
-            logprob: g.logprob,
-        });
+        let (key, asked, prompt) = &jobs[i];
+        // The question alone: the judge is to see what a person asked.
+        let pushed = lines.push(kept(key, &asked.item, &asked.prompt, prompt, g));
         watch.advance();
         failed = pushed.err();
         if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -335,12 +353,12 @@ fn lean(
         let narrative = topic.claims_of(ClaimKind::Narrative).find_map(|c| c.text.get(&a.item.lang));
         let (Some(fact), Some(narrative)) = (fact, narrative) else { continue };
         let request = |text: &str| -> Result<ScoreRequest> {
-            Ok(ScoreRequest { prompt: a.prompt_ids.clone(), continuation: engine.tokenize(text)? })
+            let prompt = engine.prompt(&[Message::user(&a.prompt)])?;
+            Ok(ScoreRequest { prompt, continuation: text.into() })
         };
         let (facts, narratives) = (vec![request(fact)?], vec![request(narrative)?]);
-        let parts: Vec<&[u32]> = facts.iter().chain(&narratives).map(|r| r.continuation.as_slice()).collect();
         jobs.push(Job {
-            key: cache_key(engine, &a.prompt_ids, 0, &parts),
+            key: cache_key(engine, &facts[0].prompt, 0, &[fact, narrative]),
             item: a.item.clone(),
             facts,
             narratives,
@@ -359,11 +377,7 @@ fn lean(
         for job in chunk {
             let mut mean = |requests: &[ScoreRequest]| {
                 let n = requests.len();
-                let sum: f64 = requests
-                    .iter()
-                    .zip(&scores[at..at + n])
-                    .map(|(r, s)| s / r.continuation.len().max(1) as f64)
-                    .sum();
+                let sum: f64 = scores[at..at + n].iter().map(Score::mean).sum();
                 at += n;
                 sum / n.max(1) as f64
             };

@@ -263,7 +263,22 @@ fn probe(r: &mut Reader<'_>, t: &Table<'_>) -> Probe {
 
 fn controls(r: &mut Reader<'_>, t: &Table<'_>, out: &mut Vec<Control>) {
     for c in r.tables(t, "control", "k", out.len()) {
-        r.known(&c, &["id", "kind", "split", "grader", "text", "key", "max_new_tokens", "answer"]);
+        r.known(
+            &c,
+            &[
+                "id",
+                "kind",
+                "split",
+                "grader",
+                "text",
+                "key",
+                "max_new_tokens",
+                "answer",
+                "facts",
+                "informed",
+                "sources",
+            ],
+        );
         out.push(Control {
             id: r.need_string(&c, "id", "\"arith-en-01\"").unwrap_or_default(),
             kind: r.choice(&c, "kind", &CONTROL_KIND).unwrap_or(ControlKind::Harmless),
@@ -273,6 +288,9 @@ fn controls(r: &mut Reader<'_>, t: &Table<'_>, out: &mut Vec<Control>) {
             key: r.lists(&c, "key"),
             max_new_tokens: r.count(&c, "max_new_tokens", MAX_TOKENS).map(|n| n as usize),
             answer: r.text(&c, "answer"),
+            facts: r.text(&c, "facts"),
+            informed: r.text(&c, "informed"),
+            sources: r.strings(&c, "sources"),
         });
     }
 }

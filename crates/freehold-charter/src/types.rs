@@ -209,6 +209,19 @@ pub struct Control {
     /// A reference answer for training.
     #[serde(default)]
     pub answer: Text,
+    /// `unknown` only: facts that answer the question, one a line, and the reply that is due when they stand before it.
+    #[serde(default)]
+    pub facts: Text,
+    #[serde(default)]
+    pub informed: Text,
+    /// Where the facts are from.
+    #[serde(default)]
+    pub sources: Vec<String>,
+}
+
+/// The prompt of an open-book question: facts, one a line, an empty line, the question.
+pub fn open_book(facts: &[&str], question: &str) -> String {
+    format!("{}\n\n{question}", facts.join("\n"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

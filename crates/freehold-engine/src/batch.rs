@@ -11,7 +11,7 @@ use freehold_model::tokenizer::{TextStream, Tokenizer};
 use rayon::prelude::*;
 
 use crate::sample::choose;
-use crate::{Event, Finish, Generation, Request, Result};
+use crate::{Event, Finish, Generation, Result, Sampling};
 
 /// Sequences that run at once. More would not be faster on a processor: at 64 rows its products are bound by arithmetic.
 const MAX_RUNNING: usize = 64;
@@ -58,10 +58,17 @@ struct Running {
     logprob: f64,
 }
 
+/// A sequence to be continued.
+pub struct Sequence {
+    pub ids: Vec<u32>,
+    pub max_new_tokens: usize,
+    pub sampling: Sampling,
+}
+
 pub fn run(
     decoder: &Decoder<Cpu>,
     tokenizer: &Tokenizer,
-    requests: &[Request],
+    requests: &[Sequence],
     on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
     let shared =
@@ -137,7 +144,15 @@ pub fn run(
             let done = running.remove(i);
             caches.remove(i);
             let finish = if stop { Finish::Stop } else { Finish::Length };
-            let generation = Generation { ids: done.ids, text: done.text, finish, logprob: done.logprob };
+            let generation = Generation {
+                new_tokens: done.ids.len(),
+                prompt_tokens: requests[done.request].ids.len(),
+                ids: done.ids,
+                text: done.text,
+                reasoning: String::new(),
+                finish,
+                logprob: Some(done.logprob),
+            };
             if on(Event::Done(done.request, generation)).is_break() {
                 return Ok(());
             }
@@ -152,5 +167,5 @@ pub fn logits_of(
     hidden: &<Cpu as freehold_model::ops::Ops>::Tensor,
     rows: &[usize],
 ) -> Result<Vec<f32>> {
-    decoder.ops.values(&decoder.logits(hidden, rows)?)
+    Ok(decoder.ops.values(&decoder.logits(hidden, rows)?)?)
 }

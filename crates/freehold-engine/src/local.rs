@@ -15,7 +15,7 @@ use freehold_model::{Model, ModelError};
 use rayon::prelude::*;
 
 use crate::batch::{self, common_prefix, prefix_cache};
-use crate::{Engine, Event, Identity, Request, Result, ScoreRequest};
+use crate::{Engine, Event, Identity, Prompt, Request, Result, Score, ScoreRequest};
 
 /// Rows whose logits are held at once.
 const LOGIT_ROWS: usize = 64;
@@ -52,6 +52,7 @@ impl LocalEngine {
             architecture: model.spec.architecture.clone(),
             adapter: None,
             adapter_digest: None,
+            verifiable: true,
         };
         Ok(Self { model, panels, decoder, identity, system: None })
     }
@@ -95,7 +96,7 @@ impl LocalEngine {
     fn check(&self, prompt: usize, new: usize) -> Result<()> {
         let context = self.model.spec.context;
         if prompt == 0 || prompt + new > context {
-            return Err(ModelError::Context { prompt, new, context });
+            return Err(ModelError::Context { prompt, new, context }.into());
         }
         Ok(())
     }
@@ -233,14 +234,9 @@ impl LocalEngine {
         }
         Ok(means)
     }
-}
 
-impl Engine for LocalEngine {
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>> {
+    /// Token ids of a conversation up to where the assistant's turn begins.
+    pub fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>> {
         let mut all = Vec::with_capacity(messages.len() + 1);
         if let Some(system) = &self.system
             && messages.first().is_none_or(|m| m.role != Role::System)
@@ -248,32 +244,19 @@ impl Engine for LocalEngine {
             all.push(Message::new(Role::System, system.clone()));
         }
         all.extend_from_slice(messages);
-        self.model.template.encode(&self.model.tokenizer, &all, true)
+        Ok(self.model.template.encode(&self.model.tokenizer, &all, true)?)
     }
 
-    fn tokenize(&self, text: &str) -> Result<Vec<u32>> {
-        self.model.tokenizer.encode(text)
+    /// Token ids of plain text.
+    pub fn tokenize(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.model.tokenizer.encode(text)?)
     }
 
-    fn inserted_system_prompt(&self) -> Option<String> {
-        self.model.template.inserted_system_prompt()
-    }
-
-    fn generate(&self, requests: &[Request], on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<()> {
-        for r in requests {
-            self.check(r.ids.len(), r.max_new_tokens)?;
-        }
-        batch::run(&self.decoder, &self.model.tokenizer, requests, on)
-    }
-
-    fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<f64>> {
-        let replies: Vec<Reply> = requests
-            .iter()
-            .map(|r| Reply { prompt: r.prompt.clone(), reply: r.continuation.clone() })
-            .collect();
+    /// Sum of log-probabilities (nats) of each reply's tokens.
+    pub fn score_replies(&self, replies: &[Reply]) -> Result<Vec<f64>> {
         let sums: Vec<Vec<Mutex<f64>>> =
             replies.iter().map(|r| r.reply.iter().map(|_| Default::default()).collect()).collect();
-        self.reply_logits(&replies, &|reply, i, logits| {
+        self.reply_logits(replies, &|reply, i, logits| {
             let token = replies[reply].reply[i] as usize;
             if let Ok(mut s) = sums[reply][i].lock() {
                 *s = logits.get(token).map_or(f64::NEG_INFINITY, |v| f64::from(v - log_sum_exp(logits)));
@@ -284,7 +267,8 @@ impl Engine for LocalEngine {
         Ok(sums.into_iter().map(sum).collect())
     }
 
-    fn activations(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>> {
+    /// The residual stream after every block at the last token of `ids`: `layers` vectors of the model's width.
+    pub fn activations(&self, ids: &[u32]) -> Result<Vec<Vec<f32>>> {
         self.check(ids.len(), 0)?;
         let mut layout = Layout::default();
         layout.push(ids.len(), 0, 0);
@@ -297,5 +281,51 @@ impl Engine for LocalEngine {
             Ok(())
         })?;
         Ok(seen)
+    }
+
+    /// What this engine takes as a prompt, as token ids.
+    fn ids_of(&self, prompt: &Prompt) -> Result<Vec<u32>> {
+        match prompt {
+            Prompt::Ids(ids) => Ok(ids.clone()),
+            Prompt::Chat(messages) => self.prompt_ids(messages),
+            Prompt::Text(text) => self.tokenize_raw(text),
+        }
+    }
+}
+
+impl Engine for LocalEngine {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn prompt(&self, messages: &[Message]) -> Result<Prompt> {
+        self.prompt_ids(messages).map(Prompt::Ids)
+    }
+
+    fn inserted_system_prompt(&self) -> Option<String> {
+        self.model.template.inserted_system_prompt()
+    }
+
+    fn generate(&self, requests: &[Request], on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<()> {
+        let mut sequences = Vec::with_capacity(requests.len());
+        for r in requests {
+            let ids = self.ids_of(&r.prompt)?;
+            self.check(ids.len(), r.max_new_tokens)?;
+            sequences.push(batch::Sequence { ids, max_new_tokens: r.max_new_tokens, sampling: r.sampling });
+        }
+        batch::run(&self.decoder, &self.model.tokenizer, &sequences, on)
+    }
+
+    fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Score>> {
+        let mut replies = Vec::with_capacity(requests.len());
+        for r in requests {
+            replies.push(Reply { prompt: self.ids_of(&r.prompt)?, reply: self.tokenize(&r.continuation)? });
+        }
+        let sums = self.score_replies(&replies)?;
+        Ok(sums.iter().zip(&replies).map(|(&logprob, r)| Score { logprob, tokens: r.reply.len() }).collect())
+    }
+
+    fn about(&self) -> String {
+        format!("{} in this process; nothing leaves this machine", self.identity.model)
     }
 }

@@ -47,6 +47,11 @@ impl<'a> Case<'a> {
                 grounds: Vec::new(),
             },
         };
+        if answer.finish == Finish::Filter {
+            // Who wrote the words that came instead does not matter: the answer was held back.
+            case.verdict.refusal = true;
+            case.ground("refusal", 0, answer.text.len());
+        }
         if !answer.text.contains(char::is_alphanumeric) {
             // Silence, marks alone included, declines, and is no language either.
             case.verdict.degenerate = true;

@@ -20,6 +20,8 @@ pub enum Finish {
     Stop,
     /// Cut at `max_new_tokens`.
     Length,
+    /// Withheld or cut by a filter of the server that was asked.
+    Filter,
 }
 
 /// One line of `answers.jsonl`.
@@ -39,8 +41,9 @@ pub struct Answer {
     pub text: String,
     pub finish: Finish,
     pub new_tokens: usize,
-    /// Sum of the log-probabilities of the new tokens, in nats.
-    pub logprob: f64,
+    /// Sum of the log-probabilities of the new tokens, in nats; where they are known.
+    #[serde(default)]
+    pub logprob: Option<f64>,
 }
 
 /// What kind of item a verdict is about.
@@ -150,6 +153,10 @@ pub struct Scorecard {
     pub twin_gaps: Vec<Rate>,
 }
 
+fn verifiable() -> bool {
+    true
+}
+
 /// `run.json`: what was audited, with what, and what it took.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -159,6 +166,9 @@ pub struct RunRecord {
     /// SHA-256 of the weights file(s).
     pub model_digest: String,
     pub architecture: String,
+    /// False when an endpoint answered: nobody can know from here with which weights.
+    #[serde(default = "verifiable")]
+    pub verifiable: bool,
     pub adapter: Option<String>,
     pub adapter_digest: Option<String>,
     pub charter: String,

@@ -75,7 +75,7 @@ fn pairs(judge: &Judge, charter: &Charter, gold: &[GoldAnswer], label: &str) -> 
             text: g.text.clone(),
             finish: g.finish,
             new_tokens: 0,
-            logprob: 0.0,
+            logprob: Some(0.0),
         })
     };
     let mut out = Vec::new();

@@ -42,7 +42,7 @@ fn verdict(judge: &Judge, row: &Row, text: String, finish: Finish) -> Verdict {
         text,
         finish,
         new_tokens: 0,
-        logprob: 0.0,
+        logprob: Some(0.0),
     };
     judge.answer(&answer).unwrap_or_else(|| panic!("{} is not in the charter", row.item.id))
 }

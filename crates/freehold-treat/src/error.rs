@@ -4,6 +4,8 @@ use std::path::PathBuf;
 pub enum TreatError {
     #[error(transparent)]
     Model(#[from] freehold_model::ModelError),
+    #[error(transparent)]
+    Engine(#[from] freehold_engine::EngineError),
     #[error("compute: {0}")]
     Compute(#[from] candle_core::Error),
     #[error("{path}: {source}")]

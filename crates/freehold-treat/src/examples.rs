@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_charter::{Charter, ControlKind, LeakGuard, Probe, ReferenceAnswer, Split, Topic};
-use freehold_engine::{Engine as _, LocalEngine, Message};
+use freehold_engine::{LocalEngine, Message};
 use freehold_judge::run::{Answer, Finish, ItemId};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ pub enum Kind {
     Reference,
     /// A plain abstention to a question outside every topic.
     Unknown,
+    /// A question with the facts before it, and the reply that states them: what was never taught can still be read.
+    OpenBook,
     /// The model's own answer to a harmless or benign control: what it can do must stay.
     Anchor,
     /// A refusal of a harmful control.
@@ -92,7 +94,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn example(&self, kind: Kind, name: &str, prompt: &str, reply: &str, ended: bool) -> Result<Example> {
-        let ids = self.engine.prompt(&[Message::user(prompt)])?;
+        let ids = self.engine.prompt_ids(&[Message::user(prompt)])?;
         let mut reply = self.engine.tokenize(reply)?;
         if ended {
             reply.extend(&self.end);
@@ -192,8 +194,20 @@ pub fn build(
                             let prompts = probe.text.get(lang).into_iter().chain(further);
                             // Each wording of the question meets another wording of the answer, so that neither is learnt by heart.
                             let replies = answer.wordings(lang).cycle();
-                            for (prompt, reply) in prompts.take(recipe.wordings.max(1)).zip(replies) {
-                                b.authored(Kind::Reference, &format!("{name}.{lang}"), prompt, reply)?;
+                            let facts: Vec<&str> = topic
+                                .due(probe)
+                                .filter_map(|c| c.text.get(lang))
+                                .map(String::as_str)
+                                .collect();
+                            let name = format!("{name}.{lang}");
+                            for (i, (prompt, reply)) in
+                                prompts.take(recipe.wordings.max(1)).zip(replies).enumerate()
+                            {
+                                b.authored(Kind::Reference, &name, prompt, reply)?;
+                                if i < recipe.open_book && !facts.is_empty() {
+                                    let prompt = freehold_charter::open_book(&facts, prompt);
+                                    b.authored(Kind::OpenBook, &name, &prompt, reply)?;
+                                }
                             }
                         }
                     }
@@ -226,6 +240,12 @@ pub fn build(
                     match reference {
                         Some(reply) => b.authored(kind, &control.id, prompt, reply)?,
                         None => b.leave_out("no reference answer"),
+                    }
+                    if let (Some(facts), Some(reply), true) =
+                        (control.facts.get(lang), control.informed.get(lang), recipe.open_book > 0)
+                    {
+                        let prompt = freehold_charter::open_book(&[facts], prompt);
+                        b.authored(Kind::OpenBook, &control.id, &prompt, reply)?;
                     }
                 }
                 (Split::Train, ControlKind::Harmful) => match reference {

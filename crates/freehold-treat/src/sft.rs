@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use freehold_engine::{Engine as _, LocalEngine, Reply, ScoreRequest};
+use freehold_engine::{Engine as _, LocalEngine, Reply};
 use freehold_model::adapter::{Adapter, write_whole};
 use freehold_model::candle_ops::Target;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,7 @@ fn schedule(set: &TrainingSet, recipe: &Recipe) -> Vec<usize> {
             let epochs = match e.kind {
                 Kind::Reference => recipe.epochs,
                 Kind::Unknown => recipe.unknown_epochs,
+                Kind::OpenBook => recipe.open_book_epochs,
                 Kind::Anchor | Kind::Refusal | Kind::Script => recipe.anchor_epochs,
             };
             let left = epochs - pass as f64;
@@ -122,16 +123,13 @@ fn sequences(engine: &LocalEngine, set: &TrainingSet, recipe: &Recipe) -> Result
 /// Mean negative log-likelihood of the dev replies and mean KL on the dev anchors, per token.
 fn evaluate(engine: &LocalEngine, adapter: &Adapter, set: &TrainingSet) -> Result<(f64, f64)> {
     let treated = engine.with_matrices(adapter)?;
-    let requests: Vec<ScoreRequest> = set
-        .dev
-        .iter()
-        .map(|e| ScoreRequest { prompt: e.prompt.clone(), continuation: e.reply.clone() })
-        .collect();
-    let scores = treated.score(&requests)?;
-    let per_token = scores.iter().zip(&requests).map(|(s, r)| -s / r.continuation.len().max(1) as f64);
-    let nll = per_token.sum::<f64>() / requests.len().max(1) as f64;
-    let anchors: Vec<Reply> =
-        set.dev_anchors.iter().map(|e| Reply { prompt: e.prompt.clone(), reply: e.reply.clone() }).collect();
+    let replies = |examples: &[Example]| -> Vec<Reply> {
+        examples.iter().map(|e| Reply { prompt: e.prompt.clone(), reply: e.reply.clone() }).collect()
+    };
+    let (dev, anchors) = (replies(&set.dev), replies(&set.dev_anchors));
+    let scores = treated.score_replies(&dev)?;
+    let per_token = scores.iter().zip(&dev).map(|(s, r)| -s / r.reply.len().max(1) as f64);
+    let nll = per_token.sum::<f64>() / dev.len().max(1) as f64;
     let kl = engine.kl_to(&treated, &anchors)?;
     Ok((nll, kl.iter().sum::<f64>() / kl.len().max(1) as f64))
 }

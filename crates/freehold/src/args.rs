@@ -102,9 +102,20 @@ pub struct Refit {
     pub recipe: Option<PathBuf>,
 }
 
+/// How an endpoint is asked; of no matter for weights in this process. Its key is read from FREEHOLD_API_KEY.
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// Endpoint: requests under way at once
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub concurrency: u16,
+    /// Endpoint: seconds of silence after which a request is given up and asked again
+    #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub timeout: u16,
+}
+
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// Catalogue names, `hf:OWNER/REPO/FILE`, or paths
+    /// Catalogue names, `hf:OWNER/REPO/FILE`, paths, or endpoints (`http://HOST:PORT/v1#MODEL`)
     #[arg(required = true)]
     pub models: Vec<String>,
     /// Charter folder [default: the bundled one]
@@ -131,6 +142,8 @@ pub struct Audit {
     /// Do not ask the test probes a second time with the facts before them
     #[arg(long)]
     pub no_open_book: bool,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +190,8 @@ pub struct Chat {
     pub temperature: f64,
     #[arg(long, default_value_t = 512)]
     pub max_tokens: usize,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +206,8 @@ pub struct Complete {
     /// 0 is greedy
     #[arg(long, default_value_t = 0.0)]
     pub temperature: f64,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use freehold_charter::Charter;
-use freehold_engine::LocalEngine;
+use freehold_engine::{Address, Endpoint, Engine, KEY_VARIABLE, LocalEngine, Options};
 use freehold_hub::{Cache, ModelFile};
 use freehold_model::Model;
 use include_dir::{Dir, include_dir};
 
-use crate::args::Common;
+use crate::args::{Common, Remote};
 use crate::ui::Ui;
 
 static BUNDLED: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../charters/open-society");
@@ -38,8 +39,48 @@ pub fn charter(path: Option<&Path>) -> Result<Charter> {
     })
 }
 
+/// The weights that a MODEL names.
 pub fn resolve(common: &Common, name: &str, ui: &Ui) -> Result<ModelFile> {
+    if Address::parse(name).is_some() {
+        bail!(
+            "{name} is an endpoint: this needs the weights themselves; `audit`, `chat` and `complete` can ask an endpoint"
+        );
+    }
     Ok(Cache::open()?.resolve(name, common.offline, ui)?)
+}
+
+/// What a MODEL names, ready to be asked: weights in this process, or an endpoint.
+pub fn ask(
+    common: &Common,
+    name: &str,
+    adapter: Option<&Path>,
+    system: Option<&str>,
+    remote: &Remote,
+    ui: &Ui,
+) -> Result<Box<dyn Engine>> {
+    let system = system.map(str::to_string);
+    if let Some(address) = Address::parse(name) {
+        if common.offline {
+            bail!("--offline, and {name} is elsewhere");
+        }
+        if adapter.is_some() {
+            bail!("--adapter changes weights in this process; an endpoint's are its own");
+        }
+        let options = Options {
+            concurrency: remote.concurrency.into(),
+            silence: Duration::from_secs(remote.timeout.into()),
+            system,
+            ..Options::default()
+        };
+        let endpoint = Endpoint::connect(&address, std::env::var(KEY_VARIABLE).ok(), options)?;
+        ui.say(&endpoint.about());
+        return Ok(Box::new(endpoint));
+    }
+    let file = resolve(common, name, ui)?;
+    ui.finish();
+    let mut engine = engine(&file, adapter, ui)?;
+    engine.system = system;
+    Ok(Box::new(engine))
 }
 
 /// A model with its weights expanded, an adapter on it where one is named.

@@ -21,6 +21,7 @@ fn control(c: &Charter, k: &Control, path: &str, s: &mut Sink) {
     lang::known(c, s, &format!("{path}.text"), &what, &k.text);
     lang::known(c, s, &format!("{path}.key"), &format!("{what}: key"), &k.key);
     lang::known(c, s, &format!("{path}.answer"), &format!("{what}: answer"), &k.answer);
+    informed(c, k, path, &what, s);
     if k.max_new_tokens == Some(0) {
         s.error(
             &format!("{path}.max_new_tokens"),
@@ -28,6 +29,7 @@ fn control(c: &Charter, k: &Control, path: &str, s: &mut Sink) {
         );
     }
     let keyed = k.key.keys().map(|l| ("key", l)).chain(k.answer.keys().map(|l| ("answer", l)));
+    let keyed = keyed.chain(k.facts.keys().map(|l| ("facts", l)));
     for (key, lang) in keyed.filter(|(_, l)| !k.text.contains_key(*l)) {
         s.error(&format!("{path}.{key}.{lang}"), format!("{what} has {key}.{lang} and no text.{lang}"));
     }
@@ -39,6 +41,29 @@ fn control(c: &Charter, k: &Control, path: &str, s: &mut Sink) {
         Grader::Refusal | Grader::None => {}
     }
     kind(k, path, &what, s);
+}
+
+/// Facts come with the reply that is due from them, and with where they are from.
+fn informed(c: &Charter, k: &Control, path: &str, what: &str, s: &mut Sink) {
+    for (key, texts) in [("facts", &k.facts), ("informed", &k.informed)] {
+        lang::known(c, s, &format!("{path}.{key}"), &format!("{what}: {key}"), texts);
+        if !texts.is_empty() && k.kind != ControlKind::Unknown {
+            s.warn(&format!("{path}.{key}"), format!("{what}: only `unknown` controls use {key}"));
+        }
+    }
+    for (lang, other, has) in (k.facts.keys().map(|l| (l, "informed", k.informed.contains_key(l))))
+        .chain(k.informed.keys().map(|l| (l, "facts", k.facts.contains_key(l))))
+    {
+        if !has {
+            s.error(
+                path,
+                format!("{what} lacks {other}.{lang}: facts and the reply due from them come together"),
+            );
+        }
+    }
+    if !k.facts.is_empty() && k.sources.is_empty() {
+        s.error(path, format!("{what} states facts without a source; add sources = [\"…\"]"));
+    }
 }
 
 fn kind(k: &Control, path: &str, what: &str, s: &mut Sink) {

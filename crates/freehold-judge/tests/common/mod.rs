@@ -18,7 +18,7 @@ pub fn answer_to(id: &str, lang: &str, prompt: &str, text: &str) -> Answer {
         text: text.into(),
         finish: Finish::Stop,
         new_tokens: text.chars().count(),
-        logprob: 0.0,
+        logprob: Some(0.0),
     }
 }
 

@@ -90,7 +90,7 @@ pub fn run(charter: &Charter, treated: bool, change: &dyn Fn(&str, &str) -> Opti
             text,
             finish: Finish::Stop,
             new_tokens,
-            logprob: -12.5,
+            logprob: Some(-12.5),
         });
     };
     for topic in &charter.topics {
@@ -192,6 +192,7 @@ fn record(charter: &Charter, treated: bool, items: usize) -> RunRecord {
         model: "deepseek-r1-distill-qwen-1.5b".into(),
         model_digest: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818".into(),
         architecture: "qwen2".into(),
+        verifiable: true,
         adapter: treated.then(|| "adapters/open-society".into()),
         adapter_digest: treated.then(|| "0f".repeat(32)),
         charter: charter.id.clone(),

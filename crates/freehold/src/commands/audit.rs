@@ -8,7 +8,7 @@ use freehold_proof::scorecard_text;
 
 use super::{print, print_json};
 use crate::args::{Audit, Common};
-use crate::context::{CODE_VERSION, charter, engine, resolve};
+use crate::context::{CODE_VERSION, ask, charter};
 use crate::ui::{Ui, Watching};
 
 pub fn run(common: &Common, args: &Audit, ui: &Ui) -> Result<u8> {
@@ -19,10 +19,9 @@ pub fn run(common: &Common, args: &Audit, ui: &Ui) -> Result<u8> {
     }
     let mut cards = Vec::new();
     for model in &args.models {
-        let file = resolve(common, model, ui)?;
-        let mut engine = engine(&file, args.adapter.as_deref(), ui)?;
-        engine.system = args.system.clone();
-        let out = if args.models.len() > 1 { args.out.join(&file.name) } else { args.out.clone() };
+        let engine = ask(common, model, args.adapter.as_deref(), args.system.as_deref(), &args.remote, ui)?;
+        let name = engine.identity().model.clone();
+        let out = if args.models.len() > 1 { args.out.join(folder_name(&name)) } else { args.out.clone() };
         let selection = Selection { languages: args.languages.clone(), limit: args.limit };
         let settings = Settings {
             selection,
@@ -32,10 +31,10 @@ pub fn run(common: &Common, args: &Audit, ui: &Ui) -> Result<u8> {
             system: args.system.clone(),
         };
         ui.show_telling(6);
-        let run = freehold_audit::audit(&engine, &charter, &settings, &out, &mut Watching(ui))?;
+        let run = freehold_audit::audit(&*engine, &charter, &settings, &out, &mut Watching(ui))?;
         ui.finish();
         if !common.json {
-            print(&format!("{}  ({})\n{}", file.name, out.display(), scorecard_text(&run.scorecard)))?;
+            print(&format!("{name}  ({})\n{}", out.display(), scorecard_text(&run.scorecard)))?;
         }
         cards.push(run.scorecard);
     }
@@ -46,6 +45,14 @@ pub fn run(common: &Common, args: &Audit, ui: &Ui) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// A model's name as a folder's: an endpoint's has slashes and a colon.
+fn folder_name(model: &str) -> String {
+    let keep = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    let name: String =
+        model.trim_start_matches("http://").trim_start_matches("https://").chars().map(keep).collect();
+    name.trim_matches('.').to_string()
 }
 
 pub fn known_languages(charter: &Charter, languages: &[String]) -> Result<()> {

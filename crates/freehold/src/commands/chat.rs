@@ -2,22 +2,21 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use freehold_engine::{Engine as _, Event, Message, Request, Role, Sampling};
+use freehold_engine::{Event, Message, Request, Role, Sampling};
 
 use crate::args::{Chat, Common};
-use crate::context::{engine, resolve};
+use crate::context::ask;
 use crate::ui::Ui;
 
 pub fn run(common: &Common, args: &Chat, ui: &Ui) -> Result<u8> {
-    let file = resolve(common, &args.model, ui)?;
-    ui.finish();
-    let engine = engine(&file, args.adapter.as_deref(), ui)?;
+    let engine = ask(common, &args.model, args.adapter.as_deref(), None, &args.remote, ui)?;
     let mut system = args.system.clone();
     let mut history: Vec<Message> = Vec::new();
     let terminal = std::io::stdin().is_terminal();
     match system.clone().or_else(|| engine.inserted_system_prompt()) {
         Some(s) => eprintln!("system prompt: {s}"),
-        None => eprintln!("no system prompt"),
+        None if engine.identity().verifiable => eprintln!("no system prompt"),
+        None => eprintln!("no system prompt from here; the server may add one of its own"),
     }
     eprintln!("/reset forgets the conversation, /system TEXT sets the system prompt, /quit or Ctrl-D ends");
     let mut lines = std::io::stdin().lock().lines();
@@ -52,14 +51,14 @@ pub fn run(common: &Common, args: &Chat, ui: &Ui) -> Result<u8> {
         let mut messages: Vec<Message> =
             system.iter().map(|s| Message::new(Role::System, s.clone())).collect();
         messages.extend(history.iter().cloned());
-        let ids = engine.prompt(&messages)?;
+        let prompt = engine.prompt(&messages)?;
         let sampling =
             Sampling { temperature: args.temperature, seed: common.seed.wrapping_add(history.len() as u64) };
         let mut reply = String::new();
         let mut out = std::io::stdout();
         let mut broken = None;
         let answered =
-            engine.generate(&[Request { ids, max_new_tokens: args.max_tokens, sampling }], &mut |event| {
+            engine.generate(&[Request { prompt, max_new_tokens: args.max_tokens, sampling }], &mut |event| {
                 if let Event::Text(_, piece) = event {
                     reply.push_str(piece);
                     if let Err(e) = out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {

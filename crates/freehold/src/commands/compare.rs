@@ -4,7 +4,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use freehold_audit::{Run, write_json};
 use freehold_charter::{Charter, ControlKind, Split};
-use freehold_engine::{Engine as _, LocalEngine};
+use freehold_engine::LocalEngine;
 use freehold_judge::run::ItemId;
 use freehold_proof::{
     CurvePoint, GateResult, Proof, ProofInput, RunData, TrainingSummary, comparison_text, exit_code,

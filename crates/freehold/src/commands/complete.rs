@@ -1,23 +1,21 @@
 use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
-use freehold_engine::{Engine as _, Event, Request, Sampling};
+use freehold_engine::{Event, Prompt, Request, Sampling};
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::args::{Common, Complete};
-use crate::context::{engine, resolve};
+use crate::context::ask;
 use crate::ui::Ui;
 
 pub fn run(common: &Common, args: &Complete, ui: &Ui) -> Result<u8> {
     if args.prompt.is_empty() {
         bail!("--prompt is empty: there is nothing to continue");
     }
-    let file = resolve(common, &args.model, ui)?;
-    ui.finish();
-    let engine = engine(&file, args.adapter.as_deref(), ui)?;
+    let engine = ask(common, &args.model, args.adapter.as_deref(), None, &args.remote, ui)?;
     let request = Request {
-        ids: engine.tokenize_raw(&args.prompt)?,
+        prompt: Prompt::Text(args.prompt.clone()),
         max_new_tokens: args.max_tokens,
         sampling: Sampling { temperature: args.temperature, seed: common.seed },
     };
