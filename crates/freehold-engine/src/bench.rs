@@ -1,5 +1,6 @@
 //! How fast a model runs on this machine.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use freehold_model::cpu::KvCache;
@@ -7,7 +8,7 @@ use freehold_model::kernels::target::instruction_set;
 use freehold_model::ops::Layout;
 use serde::Serialize;
 
-use crate::{LocalEngine, Result};
+use crate::{Endpoint, Engine as _, EngineError, Event, LocalEngine, Prompt, Request, Result, Sampling};
 
 /// Tokens a second, medians; see `freehold bench --help`.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +21,18 @@ pub struct Figures {
     pub decode_32: f64,
     pub threads: usize,
     pub instruction_set: &'static str,
+    /// Most memory that the process had at once, less the size of the model's file, in MiB, after 16 prompts of 512 tokens were continued together; where
+    /// the system tells (Linux).
+    pub memory_beyond_file: Option<i64>,
+}
+
+/// The same figures of a server, from the outside: every token travels over HTTP.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerFigures {
+    pub prefill_512: f64,
+    pub decode_1: f64,
+    pub decode_16: f64,
+    pub decode_32: f64,
 }
 
 /// Tokens of the prompt, of each sequence's beginning, and new tokens of each.
@@ -56,7 +69,95 @@ pub fn measure(engine: &LocalEngine, repetitions: usize, mut each: impl FnMut(us
         decode_32: (32 * NEW) as f64 / thirty_two,
         threads: rayon::current_num_threads(),
         instruction_set: instruction_set(),
+        memory_beyond_file: memory(engine)?,
     })
+}
+
+/// Continues 16 prompts of 512 tokens together, then asks the system for the process's peak.
+fn memory(engine: &LocalEngine) -> Result<Option<i64>> {
+    let spec = &engine.model.spec;
+    let room = PROMPT.min(spec.context.saturating_sub(2));
+    let request = |i| Request {
+        prompt: Prompt::Ids(ids(room, i, spec.vocab)),
+        max_new_tokens: 2,
+        sampling: Sampling::GREEDY,
+    };
+    engine.generate(&(0..16).map(request).collect::<Vec<_>>(), &mut |_| ControlFlow::Continue(()))?;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<i64>().ok());
+    let file = engine.model.weights.bytes() as i64;
+    Ok(peak.map(|kib| kib / 1024 - file / (1 << 20)))
+}
+
+/// The figures of a server that serves the same model: the same numbers of tokens, as text. Servers keep what they have read, so every prompt is a new one.
+///
+/// # Errors
+/// As [`Engine::generate`]; and when the server does not say how many tokens it made.
+pub fn measure_server(
+    engine: &LocalEngine,
+    server: &Endpoint,
+    repetitions: usize,
+    mut each: impl FnMut(usize),
+) -> Result<ServerFigures> {
+    let mut rates: [Vec<f64>; 4] = Default::default();
+    let mut salt = 0;
+    for round in 0..=repetitions {
+        for (i, sequences) in [0, 1, 16, 32].into_iter().enumerate() {
+            let rate = ask_server(engine, server, sequences, &mut salt)?;
+            if round > 0 {
+                rates[i].push(rate);
+            }
+        }
+        if round > 0 {
+            each(round);
+        }
+    }
+    let [prefill_512, decode_1, decode_16, decode_32] = rates.map(median);
+    Ok(ServerFigures { prefill_512, decode_1, decode_16, decode_32 })
+}
+
+/// Tokens a second of one prompt (`sequences` 0) or of so many sequences together.
+fn ask_server(engine: &LocalEngine, server: &Endpoint, sequences: usize, salt: &mut usize) -> Result<f64> {
+    let (tokens, new) = if sequences == 0 { (PROMPT, 1) } else { (BEGINNING, NEW) };
+    let mut requests = Vec::new();
+    for _ in 0..sequences.max(1) {
+        *salt += 1;
+        requests.push(Request {
+            prompt: Prompt::Text(words(engine, tokens, *salt)?),
+            max_new_tokens: new,
+            sampling: Sampling::GREEDY,
+        });
+    }
+    let (mut read, mut made) = (0, 0);
+    let clock = Instant::now();
+    server.generate(&requests, &mut |event| {
+        if let Event::Done(_, g) = event {
+            read += g.prompt_tokens;
+            made += g.new_tokens;
+        }
+        ControlFlow::Continue(())
+    })?;
+    let seconds = clock.elapsed().as_secs_f64();
+    let counted = if sequences == 0 { read } else { made };
+    if counted == 0 {
+        return Err(EngineError::Unsupported(
+            "the server does not say how many tokens it read and made (`usage`)",
+        ));
+    }
+    Ok(counted as f64 / seconds)
+}
+
+/// Numbers in words, which every model reads as about so many tokens, and which no two prompts begin alike.
+fn words(engine: &LocalEngine, tokens: usize, salt: usize) -> Result<String> {
+    let mut text = format!("{}:", salt * 7919 % 99_991);
+    let mut i = salt;
+    while engine.tokenize(&text)?.len() < tokens {
+        i = i * 31 % 9973 + 1;
+        text.push_str(&format!(" {i}"));
+    }
+    Ok(text)
 }
 
 fn prefill(engine: &LocalEngine) -> Result<f64> {

@@ -69,6 +69,9 @@ pub enum Verb {
         /// Rounds; the first, which warms up, is not counted
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
         rounds: u16,
+        /// A server of the same model, of llama.cpp for example, to stand beside it: http://HOST:PORT/v1
+        #[arg(long, value_name = "URL")]
+        against: Option<String>,
     },
     /// Check a charter, or begin one
     #[command(subcommand)]

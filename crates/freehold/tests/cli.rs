@@ -202,6 +202,8 @@ fn an_audit_goes_on_after_a_kill_and_refuses_another_charters_folder() {
 fn a_full_disk_is_one_clear_error_and_loses_nothing() {
     let dir = folder();
     let (charter, out) = (starter(dir.path()), dir.path().join("run"));
+    // Fetched before the disk is full, in a fresh cache as well.
+    smollm2();
     let args = format!(
         "audit smollm2 --charter {} --out {} --no-leaning --no-open-book",
         path(&charter),

@@ -25,6 +25,9 @@ pub struct Run {
 impl Run {
     /// Adds positions: `keys` and `values` are `[positions, columns]`.
     pub fn push(&mut self, keys: &[f32], values: &[f32], columns: usize) {
+        let blocks = (self.len + keys.len() / columns).div_ceil(BLOCK) * BLOCK * columns;
+        grow(&mut self.keys, blocks);
+        grow(&mut self.values, self.len * columns + values.len());
         for row in keys.chunks_exact(columns) {
             if self.len.is_multiple_of(BLOCK) {
                 self.keys.resize(self.keys.len() + columns * BLOCK, 0.0);
@@ -35,6 +38,13 @@ impl Run {
             self.len += 1;
         }
         self.values.extend_from_slice(values);
+    }
+}
+
+/// Room for `len` numbers and an eighth more. Doubling, as vectors do, would leave half of the largest thing in memory unused.
+fn grow(v: &mut Vec<f32>, len: usize) {
+    if len > v.capacity() {
+        v.reserve_exact(len + len / 8 - v.len());
     }
 }
 

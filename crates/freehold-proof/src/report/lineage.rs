@@ -10,8 +10,7 @@ use super::text::{date, esc};
 pub fn section(input: &ProofInput) -> String {
     let (before, after) = (fields(input.before.record), fields(input.after.record));
     let mut out = String::from(
-        "<p>Digests are SHA-256. The digests of every file of both runs are in <code>proof.json</code> beside this page; \
-         <code>freehold verify</code> checks them, recomputes the figures and asks some questions again.</p>\
+        "<p>Digests are SHA-256. The digests of every file of both runs are in <code>proof.json</code> beside this page.</p>\
          <div class=\"scroll\" tabindex=\"0\"><table class=\"plain lineage\"><caption>Lineage</caption><thead><tr>\
          <th scope=\"col\">What</th><th scope=\"col\">Before</th><th scope=\"col\">After</th></tr></thead><tbody>",
     );
@@ -57,6 +56,13 @@ fn value(text: &str) -> String {
     if text.is_empty() { "—".into() } else { format!("<code>{}</code>", esc(text)) }
 }
 
+/// An endpoint's digest is of what it says of itself.
+fn unverifiable(digest: &str) -> String {
+    format!(
+        "{digest} (not verifiable: an endpoint answered, and nobody can know from here with which weights)"
+    )
+}
+
 fn fields(r: &RunRecord) -> Vec<(&'static str, String)> {
     let system = match (&r.system_prompt, r.system_prompt_from_template) {
         (None, _) => "none".into(),
@@ -65,7 +71,7 @@ fn fields(r: &RunRecord) -> Vec<(&'static str, String)> {
     };
     vec![
         ("Model", r.model.clone()),
-        ("Weights", r.model_digest.clone()),
+        ("Weights", if r.verifiable { r.model_digest.clone() } else { unverifiable(&r.model_digest) }),
         ("Architecture", r.architecture.clone()),
         ("Adapter", r.adapter.clone().unwrap_or_else(|| "none".into())),
         ("Adapter digest", r.adapter_digest.clone().unwrap_or_default()),

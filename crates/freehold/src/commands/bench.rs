@@ -1,29 +1,72 @@
-use anyhow::Result;
-use freehold_engine::bench::measure;
+use anyhow::{Context as _, Result};
+use freehold_engine::bench::{measure, measure_server};
+use freehold_engine::{Address, Endpoint, KEY_VARIABLE, Options};
+use serde_json::json;
 
 use super::{print, print_json};
 use crate::args::Common;
 use crate::context::{engine, resolve};
 use crate::ui::Ui;
 
-pub fn run(common: &Common, model: &str, rounds: usize, ui: &Ui) -> Result<u8> {
+pub fn run(common: &Common, model: &str, rounds: usize, against: Option<&str>, ui: &Ui) -> Result<u8> {
+    let server = against.map(|url| server(url)).transpose()?;
     let file = resolve(common, model, ui)?;
     ui.finish();
     let engine = engine(&file, None, ui)?;
     ui.begin("measuring, round", rounds as u64, 0, false);
     let f = measure(&engine, rounds, |_| ui.advance(1))?;
     ui.finish();
+    let theirs = match &server {
+        Some(server) => {
+            ui.begin("measuring the server, round", rounds as u64, 0, false);
+            let theirs = measure_server(&engine, server, rounds, |_| ui.advance(1))?;
+            ui.finish();
+            Some(theirs)
+        }
+        None => None,
+    };
     if common.json {
-        print_json(&f)?;
+        let mut all = serde_json::to_value(&f)?;
+        if let Some(t) = &theirs {
+            all["server"] = json!(t);
+        }
+        print_json(&all)?;
         return Ok(0);
     }
-    print(&format!(
-        "{model}, {} threads, {}: tokens a second, medians of {rounds}\n\n\
-         prefill, 512 tokens   {:8.1}\n\
-         decode,  1 sequence   {:8.1}\n\
-         decode, 16 sequences  {:8.1}\n\
-         decode, 32 sequences  {:8.1}",
-        f.threads, f.instruction_set, f.prefill_512, f.decode_1, f.decode_16, f.decode_32
-    ))?;
+    let rows = [
+        ("prefill, 512 tokens ", f.prefill_512, theirs.as_ref().map(|t| t.prefill_512)),
+        ("decode,  1 sequence ", f.decode_1, theirs.as_ref().map(|t| t.decode_1)),
+        ("decode, 16 sequences", f.decode_16, theirs.as_ref().map(|t| t.decode_16)),
+        ("decode, 32 sequences", f.decode_32, theirs.as_ref().map(|t| t.decode_32)),
+    ];
+    let mut text = format!(
+        "{model}, {} threads, {}: tokens a second, medians of {rounds}\n",
+        f.threads, f.instruction_set
+    );
+    for (name, ours, theirs) in rows {
+        text.push_str(&format!("\n{name}  {ours:8.1}"));
+        if let Some(theirs) = theirs {
+            text.push_str(&format!("   server {theirs:8.1}   ratio {:.2}", ours / theirs));
+        }
+    }
+    if let Some(mib) = f.memory_beyond_file {
+        text.push_str(&format!(
+            "\nmemory beyond the model's file, 16 prompts of 512 tokens: {mib} MiB at most"
+        ));
+    }
+    if theirs.is_some() {
+        text.push_str(
+            "\n\nThe server's tokens travel over HTTP, ours do not, and it chooses how many threads it uses.",
+        );
+    }
+    print(&text)?;
     Ok(0)
+}
+
+/// The server, asked as many questions at once as the largest figure needs.
+fn server(url: &str) -> Result<Endpoint> {
+    let address = Address::parse(url)
+        .with_context(|| format!("--against {url}: not an http:// or https:// address"))?;
+    let options = Options { concurrency: 32, ..Options::default() };
+    Ok(Endpoint::connect(&address, std::env::var(KEY_VARIABLE).ok(), options)?)
 }

@@ -1,0 +1,1 @@
+//! Nothing but its benches: `cargo bench --manifest-path benches/kernels/Cargo.toml`.
