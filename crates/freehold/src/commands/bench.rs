@@ -9,7 +9,7 @@ use crate::context::{engine, resolve};
 use crate::ui::Ui;
 
 pub fn run(common: &Common, model: &str, rounds: usize, against: Option<&str>, ui: &Ui) -> Result<u8> {
-    let server = against.map(|url| server(url)).transpose()?;
+    let server = against.map(server).transpose()?;
     let file = resolve(common, model, ui)?;
     ui.finish();
     let engine = engine(&file, None, ui)?;
