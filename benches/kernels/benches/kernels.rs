@@ -1,9 +1,9 @@
 //! The inner loops by themselves: products for every block type and number of rows, their gradients, attention.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use freehold_model::kernels::attention::{Run, Shape, attend};
+use freehold_model::kernels::attention::{Piece, Run, Shape, attend};
 use freehold_model::kernels::tiled::{Block, Tiled};
-use freehold_model::kernels::weight::Weight;
+use freehold_model::kernels::weight::{Products, Weight};
 
 const BLOCKS: [(Block, &str); 12] = [
     (Block::Q4_0, "Q4_0"),
@@ -43,10 +43,10 @@ fn products(c: &mut Criterion) {
         let x = values(rows * K);
         for (block, name) in BLOCKS {
             let w = weight(block);
-            group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| w.forward(&x, rows)));
+            group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| w.forward(&x, rows, Products::Fast)));
         }
         let float = Weight::new(&vec![0.5; N * K], N, K);
-        group.bench_function(BenchmarkId::from_parameter("F32"), |b| b.iter(|| float.forward(&x, rows)));
+        group.bench_function(BenchmarkId::from_parameter("F32"), |b| b.iter(|| float.forward(&x, rows, Products::Fast)));
     }
 }
 
@@ -56,7 +56,7 @@ fn gradients(c: &mut Criterion) {
     let g = values(256 * N);
     for (block, name) in [(Block::Q5_0, "Q5_0"), (Block::Q4K, "Q4_K"), (Block::Q6K, "Q6_K")] {
         let w = weight(block);
-        group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| w.backward(&g, 256)));
+        group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| w.backward(&g, 256, Products::Fast)));
     }
 }
 
@@ -68,10 +68,11 @@ fn attention(c: &mut Criterion) {
     for positions in [64, 512, 2048] {
         let mut run = Run::default();
         run.push(&values(positions * columns), &values(positions * columns), columns);
-        let mut out = vec![0.0; q.len()];
+        let runs = [&run];
+        let piece = Piece { first: 0, rows: 1, runs: &runs, first_len: positions };
         group.throughput(Throughput::Elements(positions as u64));
         group.bench_function(BenchmarkId::from_parameter(positions), |b| {
-            b.iter(|| attend(&mut out, &q, shape, &[&run], positions));
+            b.iter(|| attend(&q, shape, &[piece]));
         });
     }
 }

@@ -4,35 +4,38 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use freehold_model::cpu::KvCache;
-use freehold_model::kernels::target::instruction_set;
+use freehold_model::kernels::pool::threads;
+use freehold_model::kernels::target::target;
+use freehold_model::kernels::weight::Products;
 use freehold_model::ops::Layout;
 use serde::Serialize;
 
 use crate::{Endpoint, Engine as _, EngineError, Event, LocalEngine, Prompt, Request, Result, Sampling};
 
-/// Tokens a second, medians; see `freehold bench --help`.
-#[derive(Debug, Clone, Serialize)]
-pub struct Figures {
+/// Tokens a second, medians.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Rates {
     /// A prompt of 512 tokens, logits of the last one.
     pub prefill_512: f64,
     /// New tokens of 1, 16 and 32 sequences that run together, all sequences counted.
     pub decode_1: f64,
     pub decode_16: f64,
     pub decode_32: f64,
+}
+
+/// What `freehold bench` measures; see its help.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figures {
+    /// As `chat` and `complete` run: whatever is fastest for the number of rows.
+    #[serde(flatten)]
+    pub rates: Rates,
+    /// As audits run, where that differs on this processor: every prompt gets the same answer whatever is asked beside it.
+    pub same: Option<Rates>,
     pub threads: usize,
     pub instruction_set: &'static str,
     /// Most memory that the process had at once, less the size of the model's file, in MiB, after 16 prompts of 512 tokens were continued together; where
     /// the system tells (Linux).
     pub memory_beyond_file: Option<i64>,
-}
-
-/// The same figures of a server, from the outside: every token travels over HTTP.
-#[derive(Debug, Clone, Serialize)]
-pub struct ServerFigures {
-    pub prefill_512: f64,
-    pub decode_1: f64,
-    pub decode_16: f64,
-    pub decode_32: f64,
 }
 
 /// Tokens of the prompt, of each sequence's beginning, and new tokens of each.
@@ -50,25 +53,38 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Measures every figure `repetitions` times in turn; `each` hears of every round that is done.
-pub fn measure(engine: &LocalEngine, repetitions: usize, mut each: impl FnMut(usize)) -> Result<Figures> {
-    let mut seconds: [Vec<f64>; 4] = Default::default();
+/// Measures every figure `repetitions` times in turn; `each` hears of every round that is done. Leaves the engine with [`Products::Same`].
+pub fn measure(engine: &mut LocalEngine, repetitions: usize, mut each: impl FnMut(usize)) -> Result<Figures> {
+    let mut seconds: [[Vec<f64>; 4]; 2] = Default::default();
+    let kinds: &[Products] =
+        if target().has_tiles() { &[Products::Fast, Products::Same] } else { &[Products::Same] };
     for round in 0..=repetitions {
-        let once = [prefill(engine)?, decode(engine, 1)?, decode(engine, 16)?, decode(engine, 32)?];
-        // The first round warms up.
+        for (products, seconds) in kinds.iter().zip(&mut seconds) {
+            engine.set_products(*products);
+            let once = [prefill(engine)?, decode(engine, 1)?, decode(engine, 16)?, decode(engine, 32)?];
+            // The first round warms up.
+            if round > 0 {
+                seconds.iter_mut().zip(once).for_each(|(all, s)| all.push(s));
+            }
+        }
         if round > 0 {
-            seconds.iter_mut().zip(once).for_each(|(all, s)| all.push(s));
             each(round);
         }
     }
-    let [prefill, one, sixteen, thirty_two] = seconds.map(median);
+    let [rates, same] = seconds.map(|seconds| {
+        let [prefill, one, sixteen, thirty_two] = seconds.map(median);
+        Rates {
+            prefill_512: PROMPT as f64 / prefill,
+            decode_1: NEW as f64 / one,
+            decode_16: (16 * NEW) as f64 / sixteen,
+            decode_32: (32 * NEW) as f64 / thirty_two,
+        }
+    });
     Ok(Figures {
-        prefill_512: PROMPT as f64 / prefill,
-        decode_1: NEW as f64 / one,
-        decode_16: (16 * NEW) as f64 / sixteen,
-        decode_32: (32 * NEW) as f64 / thirty_two,
-        threads: rayon::current_num_threads(),
-        instruction_set: instruction_set(),
+        rates,
+        same: (kinds.len() > 1).then_some(same),
+        threads: threads(),
+        instruction_set: target().name(),
         memory_beyond_file: memory(engine)?,
     })
 }
@@ -100,7 +116,7 @@ pub fn measure_server(
     server: &Endpoint,
     repetitions: usize,
     mut each: impl FnMut(usize),
-) -> Result<ServerFigures> {
+) -> Result<Rates> {
     let mut rates: [Vec<f64>; 4] = Default::default();
     let mut salt = 0;
     for round in 0..=repetitions {
@@ -115,7 +131,7 @@ pub fn measure_server(
         }
     }
     let [prefill_512, decode_1, decode_16, decode_32] = rates.map(median);
-    Ok(ServerFigures { prefill_512, decode_1, decode_16, decode_32 })
+    Ok(Rates { prefill_512, decode_1, decode_16, decode_32 })
 }
 
 /// Tokens a second of one prompt (`sequences` 0) or of so many sequences together.

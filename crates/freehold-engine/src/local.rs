@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use freehold_model::adapter::Adapter;
 use freehold_model::cpu::{Cpu, KvCache};
 use freehold_model::decoder::{Decoder, Panels};
+use freehold_model::kernels::weight::Products;
 use freehold_model::kernels::{exp, log_sum_exp};
 use freehold_model::ops::{Layout, Ops as _};
 use freehold_model::template::{Message, Role};
@@ -71,10 +72,16 @@ impl LocalEngine {
         Ok(Self {
             model: Arc::clone(&self.model),
             panels: Arc::clone(&self.panels),
-            decoder: Decoder::new(Cpu::default(), Arc::clone(&self.panels), Some(adapter))?,
+            decoder: Decoder::new(self.decoder.ops, Arc::clone(&self.panels), Some(adapter))?,
             identity: self.identity.clone(),
             system: self.system.clone(),
         })
+    }
+
+    /// From here on products may be rounded as is fastest for the number of rows: for conversations, where nobody compares two answers. Without it a prompt
+    /// gets the same greedy answer whatever is asked beside it.
+    pub fn set_products(&mut self, products: Products) {
+        self.decoder.ops.products = products;
     }
 
     pub fn panels(&self) -> &Arc<Panels> {

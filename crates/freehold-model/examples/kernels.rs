@@ -6,7 +6,7 @@ use std::time::Instant;
 use freehold_model::kernels::pool::threads;
 use freehold_model::kernels::target::instruction_set;
 use freehold_model::kernels::tiled::{Block, Tiled};
-use freehold_model::kernels::weight::Weight;
+use freehold_model::kernels::weight::{Products, Weight};
 
 const BLOCKS: [(Block, &str); 6] = [
     (Block::Q4_1, "Q4_1"),
@@ -48,14 +48,14 @@ fn main() {
             .iter()
             .map(|(block, _)| {
                 let w = weights(*block);
-                format!("{:6.1}", time(&mut |i| drop(w[i % w.len()].forward(&x, m))))
+                format!("{:6.1}", time(&mut |i| drop(w[i % w.len()].forward(&x, m, Products::Fast))))
             })
             .collect();
         let float = Weight::new(&vec![0.5; n * k], n, k);
-        let f = time(&mut |_| drop(float.forward(&x, m)));
+        let f = time(&mut |_| drop(float.forward(&x, m, Products::Fast)));
         let w = weights(Block::Q5_0);
-        let e = time(&mut |i| drop(w[i % w.len()].forward_exact(&x, m)));
-        let b = time(&mut |i| drop(w[i % w.len()].backward(&g, m)));
+        let e = time(&mut |i| drop(w[i % w.len()].forward(&x, m, Products::Exact)));
+        let b = time(&mut |i| drop(w[i % w.len()].backward(&g, m, Products::Fast)));
         println!("{m:4} × {k:4} × {n:5}: {} | {f:6.1} {e:6.1} {b:6.1}", row.join(" "));
     }
 }

@@ -12,7 +12,8 @@ use candle_core::{
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::kernels::{axpy, dot, exp, log_sum_exp, matmul, matmul_from_t, matmul_t, pool, versions};
+use crate::kernels::weight::Products;
+use crate::kernels::{axpy, dot, exp, log_sum_exp, matmul, matmul_from_t, matmul_t, pool, softmax, versions};
 use crate::ops::{Heads, Layout, Linear, Ops, Panel, Span, rotate};
 
 type Candle1 = candle_core::Result<(CpuStorage, Shape)>;
@@ -34,12 +35,7 @@ fn with_values<T>(t: &Tensor, f: impl FnOnce(&[f32]) -> T) -> candle_core::Resul
     }
 }
 
-/// A frozen product: with activations rounded as [`crate::cpu::Cpu`] rounds them, so that training sees what will be served, or exact.
-fn product(w: &Panel, x: &[f32], m: usize, exact: bool) -> Vec<f32> {
-    if exact { w.forward_exact(x, m) } else { w.forward(x, m) }
-}
-
-struct FrozenLinear(Panel, bool);
+struct FrozenLinear(Panel, Products);
 
 impl CustomOp1 for FrozenLinear {
     fn name(&self) -> &'static str {
@@ -48,12 +44,12 @@ impl CustomOp1 for FrozenLinear {
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Strides) -> Candle1 {
         let (m, _) = l.shape().dims2()?;
-        Ok((CpuStorage::F32(product(&self.0, slice(s, l)?, m, self.1)), (m, self.0.rows).into()))
+        Ok((CpuStorage::F32(self.0.forward(slice(s, l)?, m, self.1)), (m, self.0.rows).into()))
     }
 
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let (m, k) = arg.dims2()?;
-        let out = with_values(grad, |g| self.0.backward(g, m))?;
+        let out = with_values(grad, |g| self.0.backward(g, m, self.1))?;
         Tensor::from_vec(out, (m, k), arg.device()).map(Some)
     }
 }
@@ -61,7 +57,7 @@ impl CustomOp1 for FrozenLinear {
 /// `y = x·Wᵀ + bias + scale · (x·Aᵀ)·Bᵀ` in one operation: W and bias frozen, gradients for x, A and B.
 struct LoraLinear {
     weight: Panel,
-    exact: bool,
+    products: Products,
     bias: Option<Vec<f32>>,
     scale: f32,
     rank: usize,
@@ -84,7 +80,7 @@ impl CustomOp3 for LoraLinear {
         let (m, k) = l1.shape().dims2()?;
         let (x, a, b) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
         let n = self.weight.rows;
-        let mut y = product(&self.weight, x, m, self.exact);
+        let mut y = self.weight.forward(x, m, self.products);
         if let Some(bias) = &self.bias {
             y.chunks_mut(n).for_each(|row| axpy(row, 1.0, bias));
         }
@@ -116,7 +112,7 @@ impl CustomOp3 for LoraLinear {
                         matmul_from_t(&mut da, &low_grad, xs, (m, r, k));
                         // Where nothing below is trained, nobody asks for the gradient of x.
                         if x.track_op() {
-                            dx = self.weight.backward(g, m);
+                            dx = self.weight.backward(g, m, self.products);
                             matmul(&mut dx, &low_grad, a, (m, r, k), 1.0, true);
                         }
                     })
@@ -259,10 +255,7 @@ versions! {
     fn causal_softmax(p: &mut [f32], t: usize) {
         for (i, row) in p.chunks_exact_mut(t).enumerate() {
             let (seen, later) = row.split_at_mut(i + 1);
-            let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            seen.iter_mut().for_each(|s| *s = exp(*s - max));
-            let sum: f32 = seen.iter().sum();
-            seen.iter_mut().for_each(|s| *s /= sum);
+            softmax(seen);
             later.fill(0.0);
         }
     }
@@ -444,7 +437,7 @@ pub enum Target {
 /// rows at a time, and the gradient with them, so that no `[rows, vocab]` matrix is ever held.
 struct HeadLoss {
     head: Panel,
-    exact: bool,
+    products: Products,
     targets: Vec<(Target, f32)>,
     gradient: Mutex<Vec<f32>>,
 }
@@ -510,7 +503,7 @@ impl CustomOp1 for HeadLoss {
         let mut total = 0.0;
         for start in (0..rows).step_by(LOSS_ROWS) {
             let n = LOSS_ROWS.min(rows - start);
-            let mut logits = product(&self.head, &x[start * hidden..], n, self.exact);
+            let mut logits = self.head.forward(&x[start * hidden..], n, self.products);
             let losses: Vec<Mutex<f64>> = (0..n).map(|_| Mutex::default()).collect();
             pool::chunks(&mut logits, vocab, |i, row| {
                 let (target, weight) = &self.targets[start + i];
@@ -518,7 +511,7 @@ impl CustomOp1 for HeadLoss {
                 *losses[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = loss;
             });
             total += losses.into_iter().map(|l| l.into_inner().unwrap_or_default()).sum::<f64>();
-            gradient.extend(self.head.backward(&logits, n));
+            gradient.extend(self.head.backward(&logits, n, self.products));
         }
         if let Ok(mut g) = self.gradient.lock() {
             *g = gradient;
@@ -536,7 +529,12 @@ impl CustomOp1 for HeadLoss {
 ///
 /// # Errors
 /// When the targets are not one a row, or name a token outside the vocabulary.
-pub fn head_loss(normed: &Tensor, head: &Panel, targets: Vec<(Target, f32)>, exact: bool) -> Result<Tensor> {
+pub fn head_loss(
+    normed: &Tensor,
+    head: &Panel,
+    targets: Vec<(Target, f32)>,
+    products: Products,
+) -> Result<Tensor> {
     let in_range = |t: &Target| match t {
         Target::Token(t) => (*t as usize) < head.rows,
         Target::Distribution(p) => p.iter().all(|x| (x.0 as usize) < head.rows),
@@ -547,20 +545,19 @@ pub fn head_loss(normed: &Tensor, head: &Panel, targets: Vec<(Target, f32)>, exa
         )
         .into());
     }
-    let op = HeadLoss { head: head.clone(), exact, targets, gradient: Mutex::default() };
+    let op = HeadLoss { head: head.clone(), products, targets, gradient: Mutex::default() };
     Ok(normed.contiguous()?.apply_op1(op)?)
 }
 
 /// The candle backend. Attention needs whole sequences (it keeps no cache).
 pub struct Candle {
     pub device: Device,
-    /// Activations are not rounded to 8 bits.
-    pub exact: bool,
+    pub products: Products,
 }
 
 impl Default for Candle {
     fn default() -> Self {
-        Self { device: Device::Cpu, exact: false }
+        Self { device: Device::Cpu, products: Products::default() }
     }
 }
 
@@ -587,14 +584,14 @@ impl Ops for Candle {
             let bias = w.bias.as_ref().map(|b| b.flatten_all()?.to_vec1()).transpose()?;
             let op = LoraLinear {
                 weight: w.weight.clone(),
-                exact: self.exact,
+                products: self.products,
                 bias,
                 scale: lora.scale,
                 rank: lora.rank,
             };
             return Ok(x.apply_op3(&lora.a.contiguous()?, &lora.b.contiguous()?, op)?);
         }
-        let mut y = x.apply_op1(FrozenLinear(w.weight.clone(), self.exact))?;
+        let mut y = x.apply_op1(FrozenLinear(w.weight.clone(), self.products))?;
         if let Some(bias) = &w.bias {
             y = y.broadcast_add(bias)?;
         }

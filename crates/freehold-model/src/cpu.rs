@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::kernels::attention::{Run, Shape, attend};
-use crate::kernels::weight::Weight;
+use crate::kernels::attention::{self, Piece, Run, Shape, attend};
+use crate::kernels::weight::{Products, Weight, forward};
 use crate::kernels::{axpy, dot, exp, pool, versions};
 use crate::ops::{Heads, Layout, Linear, Ops, rotate};
 
@@ -53,10 +53,13 @@ impl KvCache {
     }
 }
 
-/// The processor. Quantised weights meet activations rounded to 8 bits, unless `exact` is asked for.
+/// Numbers that are worth a task of their own.
+const SHARE: usize = 1 << 13;
+
+/// The processor.
 #[derive(Clone, Copy, Default)]
 pub struct Cpu {
-    pub exact: bool,
+    pub products: Products,
 }
 
 impl Ops for Cpu {
@@ -77,24 +80,39 @@ impl Ops for Cpu {
     }
 
     fn linear(&self, x: &Matrix, w: &Linear<Self>) -> Result<Matrix> {
-        let (m, n) = (x.rows, w.weight.rows);
-        let forward = if self.exact { Weight::forward_exact } else { Weight::forward };
-        let mut out = forward(&w.weight, &x.data, m);
-        if let Some(bias) = &w.bias {
-            for row in out.chunks_mut(n) {
-                axpy(row, 1.0, &bias.data);
+        Ok(self.linears(x, std::slice::from_ref(w))?.remove(0))
+    }
+
+    fn linears(&self, x: &Matrix, w: &[Linear<Self>]) -> Result<Vec<Matrix>> {
+        let m = x.rows;
+        // The adapters' first halves read the same rows.
+        let loras = w.iter().filter_map(|w| w.lora.as_ref());
+        let all: Vec<&Weight> = w.iter().map(|w| &*w.weight).chain(loras.map(|l| &*l.a)).collect();
+        let mut results = forward(&all, &x.data, m, self.products);
+        let mut lows = results.split_off(w.len()).into_iter();
+        let finished = w.iter().zip(results).map(|(w, mut out)| {
+            let n = w.weight.rows;
+            let up = w.lora.as_ref().zip(w.lora.as_ref().and_then(|_| lows.next()));
+            let up = up.map(|(lora, low)| (lora.scale, lora.b.forward(&low, m, self.products)));
+            if w.bias.is_some() || up.is_some() {
+                let share = n * (SHARE / n).max(1);
+                pool::chunks(&mut out, share, |i, out| {
+                    if let Some(bias) = &w.bias {
+                        out.chunks_mut(n).for_each(|row| axpy(row, 1.0, &bias.data));
+                    }
+                    if let Some((scale, up)) = &up {
+                        axpy(out, *scale, &up[i * share..][..out.len()]);
+                    }
+                });
             }
-        }
-        if let Some(lora) = &w.lora {
-            let up = lora.b.forward(&lora.a.forward(&x.data, m), m);
-            axpy(&mut out, lora.scale, &up);
-        }
-        Ok(Matrix::new(out, m, n))
+            Matrix::new(out, m, n)
+        });
+        Ok(finished.collect())
     }
 
     fn rms_norm(&self, x: &Matrix, weight: &Matrix, eps: f32) -> Result<Matrix> {
         let mut out = vec![0.0; x.data.len()];
-        let share = x.cols * (1 << 13 >> x.cols.ilog2()).max(1);
+        let share = x.cols * (SHARE / x.cols).max(1);
         pool::chunks(&mut out, share, |i, out| {
             rms_norm(out, &x.data[i * share..][..out.len()], &weight.data, eps);
         });
@@ -103,7 +121,12 @@ impl Ops for Cpu {
 
     fn rope(&self, x: &Matrix, heads: usize, base: f32, layout: &Layout) -> Result<Matrix> {
         let mut out = x.data.to_vec();
-        rotate(&mut out, x.cols, heads, base, &layout.positions, 1.0);
+        let share = x.cols * (SHARE / x.cols).max(1);
+        pool::chunks(&mut out, share, |i, out| {
+            let first = i * share / x.cols;
+            let positions = &layout.positions[first..first + out.len() / x.cols];
+            rotate(out, x.cols, heads, base, positions, 1.0);
+        });
         Ok(Matrix::new(out, x.rows, x.cols))
     }
 
@@ -120,33 +143,34 @@ impl Ops for Cpu {
             let rows = s.first * kv_cols..(s.first + s.rows) * kv_cols;
             caches[s.cache].layers[layer].push(&k.data[rows.clone()], &v.data[rows], kv_cols);
         }
-        let mut owner = vec![0; layout.rows()];
-        for s in &layout.spans {
-            owner[s.first..s.first + s.rows].fill(s.cache);
-        }
-        let cols = q.cols;
-        let mut out = vec![0.0; q.data.len()];
         let chains: Vec<Vec<&Run>> = caches.iter().map(|c| c.runs(layer)).collect();
-        let shape = Shape { group: heads.query / heads.kv, kv: heads.kv, dim: heads.dim };
-        pool::chunks(&mut out, cols, |row, out| {
-            let q = &q.data[row * cols..(row + 1) * cols];
-            attend(out, q, shape, &chains[owner[row]], layout.positions[row] + 1);
+        let pieces = layout.spans.iter().flat_map(|s| {
+            let runs = &chains[s.cache];
+            (0..s.rows).step_by(attention::ROWS).map(move |from| Piece {
+                first: s.first + from,
+                rows: attention::ROWS.min(s.rows - from),
+                runs,
+                first_len: s.position + from + 1,
+            })
         });
-        Ok(Matrix::new(out, q.rows, cols))
+        let shape = Shape { group: heads.query / heads.kv, kv: heads.kv, dim: heads.dim };
+        let out = attend(&q.data, shape, &pieces.collect::<Vec<_>>());
+        Ok(Matrix::new(out, q.rows, q.cols))
     }
 
     fn silu_mul(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix> {
         let mut out = vec![0.0; gate.data.len()];
-        pool::chunks(&mut out, 1 << 13, |i, out| {
-            let range = i << 13..(i << 13) + out.len();
+        pool::chunks(&mut out, SHARE, |i, out| {
+            let range = i * SHARE..i * SHARE + out.len();
             silu_mul(out, &gate.data[range.clone()], &up.data[range]);
         });
         Ok(Matrix::new(out, gate.rows, gate.cols))
     }
 
     fn add(&self, a: &Matrix, b: &Matrix) -> Result<Matrix> {
-        let data = a.data.iter().zip(b.data.iter()).map(|(a, b)| a + b).collect();
-        Ok(Matrix::new(data, a.rows, a.cols))
+        let mut out = a.data.to_vec();
+        pool::chunks(&mut out, SHARE, |i, out| axpy(out, 1.0, &b.data[i * SHARE..][..out.len()]));
+        Ok(Matrix::new(out, a.rows, a.cols))
     }
 
     fn select(&self, x: &Matrix, rows: &[usize]) -> Result<Matrix> {

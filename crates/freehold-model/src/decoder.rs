@@ -222,13 +222,14 @@ impl<O: Ops> Decoder<O> {
             let layer = &self.layers[l];
             let p = &layer.projections;
             let h = ops.rms_norm(&x, &layer.attention_norm, spec.rms_eps)?;
-            let q = ops.rope(&ops.linear(&h, &p[0])?, spec.heads, spec.rope_base, layout)?;
-            let k = ops.rope(&ops.linear(&h, &p[1])?, spec.kv_heads, spec.rope_base, layout)?;
-            let v = ops.linear(&h, &p[2])?;
-            let attended = ops.attention([&q, &k, &v], heads, l, layout, caches)?;
+            let qkv = ops.linears(&h, &p[..3])?;
+            let q = ops.rope(&qkv[0], spec.heads, spec.rope_base, layout)?;
+            let k = ops.rope(&qkv[1], spec.kv_heads, spec.rope_base, layout)?;
+            let attended = ops.attention([&q, &k, &qkv[2]], heads, l, layout, caches)?;
             x = ops.add(&x, &ops.linear(&attended, &p[3])?)?;
             let h = ops.rms_norm(&x, &layer.feed_forward_norm, spec.rms_eps)?;
-            let gated = ops.silu_mul(&ops.linear(&h, &p[4])?, &ops.linear(&h, &p[5])?)?;
+            let both = ops.linears(&h, &p[4..6])?;
+            let gated = ops.silu_mul(&both[0], &both[1])?;
             x = ops.add(&x, &ops.linear(&gated, &p[6])?)?;
             watch(l, &x)?;
         }

@@ -79,6 +79,10 @@ pub trait Ops {
     fn factor(&self, data: Vec<f32>, rows: usize, cols: usize) -> Result<Self::Factor>;
     fn values(&self, x: &Self::Tensor) -> Result<Vec<f32>>;
     fn linear(&self, x: &Self::Tensor, w: &Linear<Self>) -> Result<Self::Tensor>;
+    /// Several layers that read the same rows.
+    fn linears(&self, x: &Self::Tensor, w: &[Linear<Self>]) -> Result<Vec<Self::Tensor>> {
+        w.iter().map(|w| self.linear(x, w)).collect()
+    }
     /// `x / sqrt(mean(x²) + eps) · weight`, row by row.
     fn rms_norm(&self, x: &Self::Tensor, weight: &Self::Tensor, eps: f32) -> Result<Self::Tensor>;
     /// Rotary position embedding over halves of each head (Su et al., 2021; the layout of the Hugging Face checkpoints).

@@ -10,6 +10,7 @@ use freehold_model::candle_ops::Candle;
 use freehold_model::cpu::{Cpu, KvCache};
 use freehold_model::decoder::{Decoder, Panels};
 use freehold_model::kernels::log_sum_exp;
+use freehold_model::kernels::weight::Products;
 use freehold_model::ops::{Layout, Ops};
 use freehold_model::template::{Message, Role};
 use serde::Deserialize;
@@ -85,9 +86,9 @@ fn check_model(name: &str, fixture_name: &str) {
         assert_eq!(model.template.encode(&model.tokenizer, &c.messages, true).expect("encodes"), c.ids);
     }
     let panels = Arc::new(Panels::load(Arc::clone(&model.weights), model.spec.clone()).expect("weights"));
-    let decoder = |exact| Decoder::new(Cpu { exact }, Arc::clone(&panels), None).expect("decoder");
-    let (exact, rounding) = (decoder(true), decoder(false));
-    let oracle = Candle { exact: true, ..Candle::default() };
+    let decoder = |products| Decoder::new(Cpu { products }, Arc::clone(&panels), None).expect("decoder");
+    let (exact, rounding) = (decoder(Products::Exact), decoder(Products::Same));
+    let oracle = Candle { products: Products::Exact, ..Candle::default() };
     let candle = Decoder::new(oracle, Arc::clone(&panels), None).expect("decoder");
     for want in &fixture.logprobs {
         let runs = [
@@ -182,8 +183,9 @@ fn caches_and_batches_change_nothing_and_adapters_do() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     adapter.save(dir.path(), "smollm2").expect("saved");
     assert_eq!(Adapter::load(dir.path(), &model.spec).expect("loads"), adapter);
-    let treated = Decoder::new(Cpu { exact: true }, Arc::clone(&panels), Some(&adapter)).expect("decoder");
-    let oracle = Candle { exact: true, ..Candle::default() };
+    let treated = Decoder::new(Cpu { products: Products::Exact }, Arc::clone(&panels), Some(&adapter))
+        .expect("decoder");
+    let oracle = Candle { products: Products::Exact, ..Candle::default() };
     let oracle = Decoder::new(oracle, panels, Some(&adapter)).expect("decoder");
     let (x, y) = (last_logits(&treated, &a, KvCache::new(model.spec.layers)), last_logits(&oracle, &a, ()));
     assert!(x.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-2), "both backends apply an adapter alike");

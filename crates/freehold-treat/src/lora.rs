@@ -7,6 +7,7 @@ use freehold_model::adapter::{Adapter, LoraMatrices};
 use freehold_model::candle_ops::{Candle, Target, head_loss};
 use freehold_model::cpu::{Cpu, KvCache};
 use freehold_model::decoder::{Decoder, PROJECTIONS, Panels, projection_shape};
+use freehold_model::kernels::weight::Products;
 use freehold_model::ops::{Layout, Lora, Ops as _};
 
 use crate::error::Result;
@@ -64,11 +65,10 @@ pub fn initial(
 }
 
 impl Trainable {
-    /// `exact`: quantised weights meet activations as they are, and not rounded as when the model is served.
-    pub fn new(panels: Arc<Panels>, adapter: &Adapter, exact: bool) -> Result<Self> {
-        let ops = Candle { exact, ..Candle::default() };
+    pub fn new(panels: Arc<Panels>, adapter: &Adapter, products: Products) -> Result<Self> {
+        let ops = Candle { products, ..Candle::default() };
         let mut decoder = Decoder::new(ops, Arc::clone(&panels), None)?;
-        let below = Decoder::new(Cpu { exact }, Arc::clone(&panels), None)?;
+        let below = Decoder::new(Cpu { products }, Arc::clone(&panels), None)?;
         let (mut vars, mut parameters, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let (mut rank, mut scale, mut from_layer) = (0, 0.0, panels.spec.layers);
         for ((layer, p), m) in adapter.iter() {
@@ -128,7 +128,7 @@ impl Trainable {
         let x = self.decoder.ops.tensor(self.below.ops.values(&x)?, x.rows, x.cols)?;
         let x = self.decoder.blocks(x, self.from_layer..layers, &layout, &mut caches, |_, _| Ok(()))?;
         let normed = self.decoder.normed(&self.decoder.ops.select(&x, &rows)?)?;
-        Ok(head_loss(&normed, self.decoder.panels.head(), targets, self.decoder.ops.exact)?)
+        Ok(head_loss(&normed, self.decoder.panels.head(), targets, self.decoder.ops.products)?)
     }
 
     /// Loss and its gradients, one vector a parameter, in their order.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use freehold_engine::{Engine as _, LocalEngine, Reply};
 use freehold_model::adapter::{Adapter, write_whole};
 use freehold_model::candle_ops::Target;
+use freehold_model::kernels::weight::Products;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -174,7 +175,7 @@ pub fn train(
     if start.parameters() == 0 {
         return Err(TreatError::Empty(format!("none of {:?} is a projection", recipe.targets)));
     }
-    let mut model = Trainable::new(Arc::clone(engine.panels()), &start, false)?;
+    let mut model = Trainable::new(Arc::clone(engine.panels()), &start, Products::Same)?;
     let order = schedule(set, recipe);
     let steps = order.len().div_ceil(recipe.batch.max(1));
     let dir = out.join("checkpoint");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use freehold_model::DecoderSpec;
 use freehold_model::candle_ops::Target;
 use freehold_model::decoder::{PROJECTIONS, Panels};
+use freehold_model::kernels::weight::Products;
 use freehold_treat::lora::{Sequence, Trainable, initial};
 
 fn noise(seed: &mut u64) -> f32 {
@@ -59,7 +60,7 @@ fn check(architecture: &str) {
     let panels = tiny(architecture);
     let targets: Vec<String> = PROJECTIONS.iter().map(|p| p.to_string()).collect();
     let start = initial(&panels, &targets, 0, 3, 2.0, 5);
-    let mut model = Trainable::new(panels, &start, true).expect("a model");
+    let mut model = Trainable::new(panels, &start, Products::Exact).expect("a model");
     let mut seed = 23;
     for p in &mut model.parameters {
         // B starts at zero, where the gradient of A is zero too; any other point tells more.

@@ -10,6 +10,7 @@ use freehold_model::candle_ops::Target;
 use freehold_model::cpu::{Cpu, KvCache};
 use freehold_model::decoder::{Decoder, Panels};
 use freehold_model::kernels::log_sum_exp;
+use freehold_model::kernels::weight::Products;
 use freehold_model::ops::Layout;
 use freehold_treat::lora::{Sequence, Trainable};
 use freehold_treat::optim::AdamW;
@@ -39,7 +40,7 @@ fn twenty_steps_equal_peft() {
     let model = Model::open(&file.path).expect("the model opens");
     let panels = Arc::new(Panels::load(Arc::clone(&model.weights), model.spec.clone()).expect("weights"));
     let start = Adapter::load(&folder, &model.spec).expect("PEFT's adapter loads");
-    let mut training = Trainable::new(Arc::clone(&panels), &start, true).expect("a model");
+    let mut training = Trainable::new(Arc::clone(&panels), &start, Products::Exact).expect("a model");
     let sequences: Vec<Sequence> = steps
         .examples
         .iter()
@@ -67,7 +68,8 @@ fn twenty_steps_equal_peft() {
             optimizer.update(p, g, steps.rate, step + 1);
         }
     }
-    let decoder = Decoder::new(Cpu { exact: true }, panels, Some(&training.adapter())).expect("decoder");
+    let decoder =
+        Decoder::new(Cpu { products: Products::Exact }, panels, Some(&training.adapter())).expect("decoder");
     let ids = &steps.examples[0].prompt;
     let mut layout = Layout::default();
     layout.push(ids.len(), 0, 0);

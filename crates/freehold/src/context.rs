@@ -9,6 +9,7 @@ use freehold_charter::Charter;
 use freehold_engine::{Address, Endpoint, Engine, KEY_VARIABLE, LocalEngine, Options};
 use freehold_hub::{Cache, ModelFile};
 use freehold_model::Model;
+use freehold_model::kernels::weight::Products;
 use include_dir::{Dir, include_dir};
 
 use crate::args::{Common, Remote};
@@ -49,12 +50,13 @@ pub fn resolve(common: &Common, name: &str, ui: &Ui) -> Result<ModelFile> {
     Ok(Cache::open()?.resolve(name, common.offline, ui)?)
 }
 
-/// What a MODEL names, ready to be asked: weights in this process, or an endpoint.
+/// What a MODEL names, ready to be asked: weights in this process (`products`: see [`LocalEngine::set_products`]), or an endpoint.
 pub fn ask(
     common: &Common,
     name: &str,
     adapter: Option<&Path>,
     system: Option<&str>,
+    products: Products,
     remote: &Remote,
     ui: &Ui,
 ) -> Result<Box<dyn Engine>> {
@@ -80,6 +82,7 @@ pub fn ask(
     ui.finish();
     let mut engine = engine(&file, adapter, ui)?;
     engine.system = system;
+    engine.set_products(products);
     Ok(Box::new(engine))
 }
 

@@ -1,5 +1,7 @@
 //! The few inner loops that everything else stands on.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 pub mod attention;
 pub mod pool;
 pub mod target;
@@ -120,14 +122,8 @@ pub fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
     }
 }
 
-/// `a · b + c`, in one rounding where the processor has that (elsewhere it would be a slow call).
-#[inline(always)]
-pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
 /// Compiles a function once for every instruction set there are kernels for; calls choose at run time. The body is plain Rust that
-/// compilers turn into vector code; results are the same bits everywhere as long as it does not use [`fma`].
+/// compilers turn into vector code; results are the same bits everywhere.
 macro_rules! versions {
     ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$about])*
@@ -144,7 +140,7 @@ macro_rules! versions {
                 // SAFETY (both): the target was chosen by what the processor has.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code)]
-                $crate::kernels::target::Target::Avx512 => unsafe { wide($($arg),*) },
+                t if t.has_avx512() => unsafe { wide($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code)]
                 $crate::kernels::target::Target::Avx2 => unsafe { middle($($arg),*) },
@@ -162,7 +158,8 @@ pub fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 88.0);
     // Rounding to the nearest integer by adding and subtracting 1.5·2²³.
     const ROUND: f32 = 12_582_912.0;
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = x - n * 0.693_359_4;
     let r = r - n * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
@@ -172,20 +169,49 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 0.166_666_65;
     p = p * r + 0.5;
     let y = p * r * r + r + 1.0;
-    y * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    // The sum's low bits are the integer: a conversion, which has to look for numbers out of range, would cost more than all of the above.
+    y * f32::from_bits((rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23)
+}
+
+/// The largest of some numbers, by 16 running maxima.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    let mut maxima = [f32::NEG_INFINITY; 16];
+    let (chunks, rest) = x.as_chunks::<16>();
+    for c in chunks {
+        for i in 0..16 {
+            maxima[i] = if c[i] > maxima[i] { c[i] } else { maxima[i] };
+        }
+    }
+    maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Scores become probabilities: e^x / Σ e^x.
+#[inline(always)]
+pub fn softmax(x: &mut [f32]) {
+    let max = largest(x);
+    let mut sums = [0f32; 16];
+    let (chunks, rest) = x.as_chunks_mut::<16>();
+    for c in chunks.iter_mut() {
+        for i in 0..16 {
+            c[i] = exp(c[i] - max);
+            sums[i] += c[i];
+        }
+    }
+    let mut sum: f32 = sums.iter().sum();
+    for v in rest {
+        *v = exp(*v - max);
+        sum += *v;
+    }
+    let inverse = 1.0 / sum;
+    x.iter_mut().for_each(|v| *v *= inverse);
 }
 
 versions! {
     fn log_sum_exp_into(out: &mut f32, x: &[f32]) {
-        let mut maxima = [f32::NEG_INFINITY; 16];
+        let max = largest(x);
         let mut sums = [0f32; 16];
         let (chunks, rest) = x.as_chunks::<16>();
-        for c in chunks {
-            for i in 0..16 {
-                maxima[i] = if c[i] > maxima[i] { c[i] } else { maxima[i] };
-            }
-        }
-        let max = maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
         let tail: f32 = rest.iter().map(|&v| exp(v - max)).sum();
         for c in chunks {
             for i in 0..16 {

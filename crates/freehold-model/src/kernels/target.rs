@@ -12,9 +12,12 @@ pub enum Target {
     /// AVX-512 F, BW, VL and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// The same, and tiles of bfloat16 (AMX) where many rows meet a matrix.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Amx,
 }
 
-/// Environment variable that holds the kernels to a plainer instruction set: `portable` or `avx2`.
+/// Environment variable that holds the kernels to a plainer instruction set: `portable`, `avx2` or `avx512`.
 pub const OVERRIDE: &str = "FREEHOLD_KERNELS";
 
 /// Every instruction set that this processor has.
@@ -28,6 +31,10 @@ pub fn available() -> Vec<Target> {
             all.push(Target::Avx2);
             if has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni") {
                 all.push(Target::Avx512);
+                #[cfg(target_os = "linux")]
+                if has!("avx512bf16") && super::amx::permitted() {
+                    all.push(Target::Amx);
+                }
             }
         }
     }
@@ -46,6 +53,20 @@ pub fn target() -> Target {
 }
 
 impl Target {
+    /// Whether it has all of AVX-512 that there are kernels for.
+    #[cfg(target_arch = "x86_64")]
+    pub fn has_avx512(self) -> bool {
+        self >= Target::Avx512
+    }
+
+    /// Whether it has tiles of bfloat16.
+    pub fn has_tiles(self) -> bool {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        return self == Target::Amx;
+        #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+        return false;
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Target::Portable => "portable",
@@ -53,6 +74,8 @@ impl Target {
             Target::Avx2 => "AVX2",
             #[cfg(target_arch = "x86_64")]
             Target::Avx512 => "AVX-512",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Target::Amx => "AMX",
         }
     }
 }

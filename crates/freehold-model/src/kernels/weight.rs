@@ -11,9 +11,11 @@ use std::cell::RefCell;
 
 use half::{bf16, f16};
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::amx;
 use super::pool;
 use super::target::{Target, target};
-use super::tiled::Tiled;
+use super::tiled::{self, Tiled};
 
 /// Output columns in a block: two AVX-512 registers, four AVX2 ones, eight NEON ones.
 pub const BLOCK: usize = 32;
@@ -33,6 +35,29 @@ enum Store {
     /// Packed, two bytes each.
     Half(Vec<u16>, fn(u16) -> f32),
     Blocks(Tiled),
+}
+
+/// How weights and activations are rounded before they are multiplied, and whether that may depend on how many rows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Products {
+    /// All in floats.
+    Exact,
+    /// The same for every number of rows, so that a row's result does not depend on its neighbours: tiles of bfloat16 where the processor has them,
+    /// otherwise quantised weights meet activations rounded to 8 bits (see [`super::tiled`]).
+    #[default]
+    Same,
+    /// The fastest for the number of rows: few rows go by 8 bits everywhere.
+    Fast,
+}
+
+/// Fewer rows than this are faster without tiles of bfloat16.
+const TILES_FROM: usize = 20;
+
+impl Products {
+    /// Whether `m` rows go by tiles of bfloat16.
+    fn in_tiles(self, m: usize, target: Target) -> bool {
+        target.has_tiles() && (self == Products::Same || self == Products::Fast && m >= TILES_FROM)
+    }
 }
 
 /// The inner tile for one instruction set. `R` rows at once.
@@ -132,7 +157,7 @@ fn kernel(target: Target) -> Piece {
         #[cfg(target_arch = "x86_64")]
         Target::Avx2 => piece::<wide::Avx2, 3>,
         #[cfg(target_arch = "x86_64")]
-        Target::Avx512 => piece::<wide::Avx512, 12>,
+        _ => piece::<wide::Avx512, 12>,
     }
 }
 
@@ -262,17 +287,30 @@ impl Weight {
         }
     }
 
-    /// `x[m, cols] · Wᵀ → [m, rows]`. Quantised weights meet activations rounded to 8 bits (see [`super::tiled`]).
-    pub fn forward(&self, x: &[f32], m: usize) -> Vec<f32> {
-        match &self.store {
-            Store::Blocks(t) => t.forward(x, m),
-            _ => self.forward_exact(x, m),
-        }
+    /// `x[m, cols] · Wᵀ → [m, rows]`
+    pub fn forward(&self, x: &[f32], m: usize, products: Products) -> Vec<f32> {
+        forward(&[self], x, m, products).remove(0)
     }
 
-    /// As [`Weight::forward`], all in floats.
-    pub fn forward_exact(&self, x: &[f32], m: usize) -> Vec<f32> {
-        self.forward_on(x, m, target())
+    /// Panels of Wᵀ in bfloat16.
+    ///
+    /// # Safety
+    /// [`Target::Amx`] is available.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[allow(unsafe_code)]
+    unsafe fn panels(&self) -> amx::Factor<'_> {
+        if let Store::Blocks(t) = &self.store {
+            // SAFETY: the caller's promise.
+            return unsafe { t.panels() };
+        }
+        let fill = |p: usize, from: usize, steps: usize, panel: &mut [u16]| {
+            let (from, depth) = (from * amx::STEP, (steps * amx::STEP).min(self.cols - from * amx::STEP));
+            SCRATCH.with_borrow_mut(|(scratch, _)| {
+                // SAFETY: the caller's promise.
+                unsafe { amx::round_panel(self.panel(p, from, depth, scratch), panel) };
+            });
+        };
+        amx::Factor { n: self.rows, scale: 1.0, fill: Box::new(fill) }
     }
 
     fn forward_on(&self, x: &[f32], m: usize, target: Target) -> Vec<f32> {
@@ -298,8 +336,17 @@ impl Weight {
         out
     }
 
-    /// `g[m, rows] · W → [m, cols]`, all in floats: the gradient with respect to `forward`'s input.
-    pub fn backward(&self, g: &[f32], m: usize) -> Vec<f32> {
+    /// `g[m, rows] · W → [m, cols]`: the gradient with respect to `forward`'s input. In floats, but for quantised weights where there are tiles.
+    pub fn backward(&self, g: &[f32], m: usize, products: Products) -> Vec<f32> {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if let Store::Blocks(t) = &self.store
+            && products.in_tiles(m, target())
+        {
+            // SAFETY (all): the target has tiles.
+            #[allow(unsafe_code)]
+            return unsafe { amx::products(&amx::Rows::new(g, m, self.rows), &[t.transposed_panels()]) }
+                .remove(0);
+        }
         self.backward_on(g, m, target())
     }
 
@@ -326,6 +373,36 @@ impl Weight {
         });
         out
     }
+}
+
+/// `x[m, cols] · Wᵀ → [m, rows]` for matrices that read the same rows; faster than one after the other.
+pub fn forward(weights: &[&Weight], x: &[f32], m: usize, products: Products) -> Vec<Vec<f32>> {
+    let target = target();
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if products.in_tiles(m, target)
+        && let Some(k) = weights.first().map(|w| w.cols)
+    {
+        assert!(weights.iter().all(|w| w.cols == k), "forward: matrices of different widths");
+        // SAFETY (all): the target has tiles.
+        #[allow(unsafe_code)]
+        return unsafe {
+            let factors: Vec<amx::Factor<'_>> = weights.iter().map(|w| w.panels()).collect();
+            amx::products(&amx::Rows::new(x, m, k), &factors)
+        };
+    }
+    let blocks: Vec<&Tiled> = weights
+        .iter()
+        .filter_map(|w| match &w.store {
+            Store::Blocks(t) if products != Products::Exact => Some(t),
+            _ => None,
+        })
+        .collect();
+    let mut together = tiled::forward(&blocks, x, m).into_iter();
+    let each = weights.iter().map(|w| match &w.store {
+        Store::Blocks(_) if products != Products::Exact => together.next().unwrap_or_default(),
+        _ => w.forward_on(x, m, target),
+    });
+    each.collect()
 }
 
 #[cfg(test)]
@@ -356,6 +433,15 @@ mod tests {
                 }
             };
             prop_assert_eq!(weight.row(n - 1), w[(n - 1) * k..].to_vec());
+            // Other roundings: bfloat16 where there are tiles, and two matrices together.
+            let rounded = forward(&[&weight, &weight], &x, m, Products::Same);
+            prop_assert_eq!(&rounded[0], &rounded[1]);
+            for (i, got) in rounded[0].iter().enumerate() {
+                let (i, j) = (i / n, i % n);
+                let pairs = (0..k).map(|l| f64::from(x[i * k + l]) * f64::from(w[j * k + l]));
+                let (want, size) = pairs.fold((0.0, 0.0), |(sum, size), v: f64| (sum + v, size + v.abs()));
+                prop_assert!((f64::from(*got) - want).abs() < size * 1.01 / 128.0 + 1e-5, "rounded {} {}", i, j);
+            }
             for t in available() {
                 let (y, b) = (weight.forward_on(&x, m, t), weight.backward_on(&g, m, t));
                 for i in 0..m {

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use freehold_audit::{Run, Selection, Settings};
 use freehold_charter::Charter;
 use freehold_engine::LocalEngine;
+use freehold_model::kernels::weight::Products;
 use freehold_proof::scorecard_text;
 
 use super::{print, print_json};
@@ -19,7 +20,15 @@ pub fn run(common: &Common, args: &Audit, ui: &Ui) -> Result<u8> {
     }
     let mut cards = Vec::new();
     for model in &args.models {
-        let engine = ask(common, model, args.adapter.as_deref(), args.system.as_deref(), &args.remote, ui)?;
+        let engine = ask(
+            common,
+            model,
+            args.adapter.as_deref(),
+            args.system.as_deref(),
+            Products::Same,
+            &args.remote,
+            ui,
+        )?;
         let name = engine.identity().model.clone();
         let out = if args.models.len() > 1 { args.out.join(folder_name(&name)) } else { args.out.clone() };
         let selection = Selection { languages: args.languages.clone(), limit: args.limit };

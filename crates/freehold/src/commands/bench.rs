@@ -1,5 +1,5 @@
 use anyhow::{Context as _, Result};
-use freehold_engine::bench::{measure, measure_server};
+use freehold_engine::bench::{Rates, measure, measure_server};
 use freehold_engine::{Address, Endpoint, KEY_VARIABLE, Options};
 use serde_json::json;
 
@@ -12,9 +12,9 @@ pub fn run(common: &Common, model: &str, rounds: usize, against: Option<&str>, u
     let server = against.map(server).transpose()?;
     let file = resolve(common, model, ui)?;
     ui.finish();
-    let engine = engine(&file, None, ui)?;
+    let mut engine = engine(&file, None, ui)?;
     ui.begin("measuring, round", rounds as u64, 0, false);
-    let f = measure(&engine, rounds, |_| ui.advance(1))?;
+    let f = measure(&mut engine, rounds, |_| ui.advance(1))?;
     ui.finish();
     let theirs = match &server {
         Some(server) => {
@@ -33,21 +33,27 @@ pub fn run(common: &Common, model: &str, rounds: usize, against: Option<&str>, u
         print_json(&all)?;
         return Ok(0);
     }
-    let rows = [
-        ("prefill, 512 tokens ", f.prefill_512, theirs.as_ref().map(|t| t.prefill_512)),
-        ("decode,  1 sequence ", f.decode_1, theirs.as_ref().map(|t| t.decode_1)),
-        ("decode, 16 sequences", f.decode_16, theirs.as_ref().map(|t| t.decode_16)),
-        ("decode, 32 sequences", f.decode_32, theirs.as_ref().map(|t| t.decode_32)),
-    ];
+    let row = |r: &Rates| [r.prefill_512, r.decode_1, r.decode_16, r.decode_32];
+    let names =
+        ["prefill, 512 tokens ", "decode,  1 sequence ", "decode, 16 sequences", "decode, 32 sequences"];
     let mut text = format!(
         "{model}, {} threads, {}: tokens a second, medians of {rounds}\n",
         f.threads, f.instruction_set
     );
-    for (name, ours, theirs) in rows {
+    for (i, name) in names.iter().enumerate() {
+        let ours = row(&f.rates)[i];
         text.push_str(&format!("\n{name}  {ours:8.1}"));
-        if let Some(theirs) = theirs {
+        if let Some(same) = &f.same {
+            text.push_str(&format!("   as audits run {:8.1}", row(same)[i]));
+        }
+        if let Some(theirs) = theirs.as_ref().map(|t| row(t)[i]) {
             text.push_str(&format!("   server {theirs:8.1}   ratio {:.2}", ours / theirs));
         }
+    }
+    if f.same.is_some() {
+        text.push_str(
+            "\n\nAudits multiply a few rows as they multiply many, so that no answer depends on what is asked beside it.",
+        );
     }
     if let Some(mib) = f.memory_beyond_file {
         text.push_str(&format!(

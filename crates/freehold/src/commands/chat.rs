@@ -3,13 +3,14 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 use freehold_engine::{Event, Message, Request, Role, Sampling};
+use freehold_model::kernels::weight::Products;
 
 use crate::args::{Chat, Common};
 use crate::context::ask;
 use crate::ui::Ui;
 
 pub fn run(common: &Common, args: &Chat, ui: &Ui) -> Result<u8> {
-    let engine = ask(common, &args.model, args.adapter.as_deref(), None, &args.remote, ui)?;
+    let engine = ask(common, &args.model, args.adapter.as_deref(), None, Products::Fast, &args.remote, ui)?;
     let mut system = args.system.clone();
     let mut history: Vec<Message> = Vec::new();
     let terminal = std::io::stdin().is_terminal();

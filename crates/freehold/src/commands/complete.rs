@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 use freehold_engine::{Event, Prompt, Request, Sampling};
+use freehold_model::kernels::weight::Products;
 use serde_json::json;
 
 use super::{print, print_json};
@@ -13,7 +14,7 @@ pub fn run(common: &Common, args: &Complete, ui: &Ui) -> Result<u8> {
     if args.prompt.is_empty() {
         bail!("--prompt is empty: there is nothing to continue");
     }
-    let engine = ask(common, &args.model, args.adapter.as_deref(), None, &args.remote, ui)?;
+    let engine = ask(common, &args.model, args.adapter.as_deref(), None, Products::Fast, &args.remote, ui)?;
     let request = Request {
         prompt: Prompt::Text(args.prompt.clone()),
         max_new_tokens: args.max_tokens,

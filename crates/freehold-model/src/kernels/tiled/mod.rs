@@ -6,6 +6,8 @@
 //! rows come with it, on the number of threads or on the instruction set.
 
 mod blocks;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod brain;
 mod dot;
 mod rows;
 #[cfg(target_arch = "x86_64")]
@@ -84,7 +86,7 @@ fn loops(format: Format, target: Target) -> Loops {
                     unpack: x86::unpack_all_256::<$bits, $table>,
                 },
                 #[cfg(target_arch = "x86_64")]
-                Target::Avx512 => Loops {
+                _ => Loops {
                     packed: (
                         x86::dot_512::<$bits, $group, $min, $table, 1>,
                         x86::dot_512::<$bits, $group, $min, $table, ROWS>,
@@ -113,7 +115,7 @@ fn loops(format: Format, target: Target) -> Loops {
 
 /// A buffer that tasks write disjoint columns of.
 struct Columns(*mut f32);
-// SAFETY: every task writes other columns (see `Tiled::forward_on`).
+// SAFETY: every task writes other columns (see `Work::store`).
 #[allow(unsafe_code)]
 unsafe impl Sync for Columns {}
 
@@ -278,99 +280,173 @@ impl Tiled {
         }
     }
 
-    /// `x[m, cols] · Wᵀ → [m, rows]`, with activations rounded to 8 bits.
-    pub fn forward(&self, x: &[f32], m: usize) -> Vec<f32> {
-        self.forward_on(x, m, target())
+    /// Panels of Wᵀ in bfloat16 (without [`Tiled::unit`]), for a processor with tiles.
+    ///
+    /// # Safety
+    /// [`Target::Amx`] is available.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[allow(unsafe_code)]
+    pub unsafe fn panels(&self) -> super::amx::Factor<'_> {
+        use super::amx::{Factor, TILE};
+        let (tiles, zero) = (self.rows.div_ceil(LANES), self.format.zero as f32);
+        let expand = brain::expands(self.format).forward;
+        let fill = move |p: usize, from: usize, steps: usize, panel: &mut [u16]| {
+            for (half, panel) in panel.chunks_exact_mut(steps * TILE).enumerate() {
+                if 2 * p + half < tiles {
+                    let tile = self.tile(2 * p + half);
+                    // SAFETY: the caller's promise; the expansion is the one for this format.
+                    (0..steps).for_each(|s| unsafe { expand(&tile, from + s, zero, panel, s * TILE) });
+                } else {
+                    panel.fill(0);
+                }
+            }
+        };
+        Factor { n: self.rows, scale: self.unit, fill: Box::new(fill) }
     }
 
-    fn forward_on(&self, x: &[f32], m: usize, target: Target) -> Vec<f32> {
-        let n = self.rows;
-        assert!(x.len() >= m * self.cols, "Tiled::forward: fewer values than rows");
-        let rows = Rows::new(&x[..m * self.cols], m, self.cols, self.format);
-        let mut out = vec![0.0; m * n];
-        let base = Columns(out.as_mut_ptr());
-        let loops = loops(self.format, target);
-        let tiles = n.div_ceil(LANES);
-        let store = |base: &Columns, row: usize, tile: usize, values: &[f32; LANES]| {
-            let width = LANES.min(n - tile * LANES);
-            let values = values.map(|v| v * self.unit);
-            if width == LANES {
-                // SAFETY: as below; a copy of a known size is two instructions.
+    /// Panels of W, as [`Tiled::panels`].
+    ///
+    /// # Safety
+    /// [`Target::Amx`] is available.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[allow(unsafe_code)]
+    pub unsafe fn transposed_panels(&self) -> super::amx::Factor<'_> {
+        use super::amx::{Factor, TILE};
+        let (tiles, zero) = (self.rows.div_ceil(LANES), self.format.zero as f32);
+        let expand = brain::expands(self.format).transposed;
+        let fill = move |p: usize, from: usize, steps: usize, panel: &mut [u16]| {
+            for half_step in 0..2 * steps {
+                let (tile, to) = (2 * from + half_step, half_step * TILE / 2);
+                if tile < tiles {
+                    // SAFETY: as above.
+                    unsafe { expand(&self.tile(tile), p, zero, panel, to) };
+                } else {
+                    let half = panel.len() / 2;
+                    panel[to..][..TILE / 2].fill(0);
+                    panel[half + to..][..TILE / 2].fill(0);
+                }
+            }
+        };
+        Factor { n: self.cols, scale: self.unit, fill: Box::new(fill) }
+    }
+}
+
+/// `x[m, cols] · Wᵀ → [m, rows]` for every matrix, with activations rounded to 8 bits; one loop over the tiles of all of them.
+pub fn forward(matrices: &[&Tiled], x: &[f32], m: usize) -> Vec<Vec<f32>> {
+    forward_on(matrices, x, m, target())
+}
+
+fn forward_on(matrices: &[&Tiled], x: &[f32], m: usize, target: Target) -> Vec<Vec<f32>> {
+    let mut rounded: Vec<(Format, Rows)> = Vec::new();
+    let alike = |a: Format, b: Format| (a.group, a.min, a.zero) == (b.group, b.min, b.zero);
+    for w in matrices {
+        assert!(x.len() >= m * w.cols, "tiled::forward: fewer values than rows");
+        if !rounded.iter().any(|(f, _)| alike(*f, w.format)) {
+            rounded.push((w.format, Rows::new(&x[..m * w.cols], m, w.cols, w.format)));
+        }
+    }
+    let mut results: Vec<Vec<f32>> = matrices.iter().map(|w| Vec::with_capacity(m * w.rows)).collect();
+    let mut works = Vec::new();
+    let mut tasks = Vec::new();
+    for (i, (w, result)) in matrices.iter().zip(&mut results).enumerate() {
+        let Some((_, rows)) = rounded.iter().find(|(f, _)| alike(*f, w.format)) else { continue };
+        let work = Work { w, rows, m, base: Columns(result.as_mut_ptr()), loops: loops(w.format, target) };
+        tasks.extend((0..w.rows.div_ceil(LANES).div_ceil(work.tiles())).map(|group| (i, group)));
+        works.push(work);
+    }
+    pool::each(tasks.len(), |task| works[tasks[task].0].group(tasks[task].1));
+    for (w, result) in matrices.iter().zip(&mut results) {
+        // SAFETY: every row of every tile was written.
+        #[allow(unsafe_code)]
+        unsafe {
+            result.set_len(m * w.rows);
+        }
+    }
+    results
+}
+
+/// One product.
+struct Work<'a> {
+    w: &'a Tiled,
+    rows: &'a Rows,
+    m: usize,
+    base: Columns,
+    loops: Loops,
+}
+
+impl Work<'_> {
+    /// Tiles in a task. A few rows are done with soon: fine pieces keep the threads from waiting for one another.
+    fn tiles(&self) -> usize {
+        if self.m < UNPACK_FROM { 2 } else { TILES }
+    }
+
+    fn group(&self, group: usize) {
+        let tiles = group * self.tiles()..((group + 1) * self.tiles()).min(self.w.rows.div_ceil(LANES));
+        if self.m < UNPACK_FROM {
+            return tiles.for_each(|tile| self.pass(self.w.tile(tile), tile, 0..self.m, self.loops.packed));
+        }
+        let blocks = || (0..self.m).step_by(ROW_BLOCK).map(|from| from..(from + ROW_BLOCK).min(self.m));
+        if self.w.format.bits == 8 {
+            for rows in blocks() {
+                for tile in tiles.clone() {
+                    self.pass(self.w.tile(tile), tile, rows.clone(), self.loops.packed);
+                }
+            }
+            return;
+        }
+        let unpacked = self.w.chunks() * 8 * QUAD;
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(scratch.len().max(TILES * unpacked), 0);
+            for (tile, w) in tiles.clone().zip(scratch.chunks_exact_mut(unpacked)) {
+                // SAFETY: `loops` gave the version for this processor.
                 #[allow(unsafe_code)]
                 unsafe {
-                    base.0.add(row * n + tile * LANES).cast::<[f32; LANES]>().write_unaligned(values);
-                }
-                return;
-            }
-            // SAFETY: row < m and the columns of a tile end at n, so this lies inside `out`; no other task has these columns.
-            #[allow(unsafe_code)]
-            unsafe {
-                std::ptr::copy_nonoverlapping(values.as_ptr(), base.0.add(row * n + tile * LANES), width);
-            }
-        };
-        let pass = |base: &Columns,
-                    t: Tile<'_>,
-                    tile: usize,
-                    range: std::ops::Range<usize>,
-                    d: (Dot<1>, Dot<ROWS>)| {
-            let mut row = range.start;
-            while row < range.end {
-                // SAFETY: `loops` gave versions for this processor, and `t` fits them (the vector versions assert it).
-                #[allow(unsafe_code)]
-                if row + ROWS <= range.end {
-                    let mut sums = [[0.0; LANES]; ROWS];
-                    unsafe { d.1(&mut sums, t, &rows, row) };
-                    sums.iter().enumerate().for_each(|(i, v)| store(base, row + i, tile, v));
-                    row += ROWS;
-                } else {
-                    let mut sums = [[0.0; LANES]; 1];
-                    unsafe { d.0(&mut sums, t, &rows, row) };
-                    store(base, row, tile, &sums[0]);
-                    row += 1;
+                    (self.loops.unpack)(self.w.tile(tile).codes, w);
                 }
             }
-        };
-        let base = &base;
-        let groups = tiles.div_ceil(TILES);
-        if m < UNPACK_FROM {
-            pool::each(groups, |group| {
-                for tile in group * TILES..(group * TILES + TILES).min(tiles) {
-                    pass(base, self.tile(tile), tile, 0..m, loops.packed);
+            for rows in blocks() {
+                for (tile, w) in tiles.clone().zip(scratch.chunks_exact(unpacked)) {
+                    let t = Tile { codes: w, ..self.w.tile(tile) };
+                    self.pass(t, tile, rows.clone(), self.loops.unpacked);
                 }
-            });
-            return out;
-        }
-        if self.format.bits == 8 {
-            pool::each(groups, |group| {
-                for from in (0..m).step_by(ROW_BLOCK) {
-                    for tile in group * TILES..(group * TILES + TILES).min(tiles) {
-                        pass(base, self.tile(tile), tile, from..(from + ROW_BLOCK).min(m), loops.packed);
-                    }
-                }
-            });
-            return out;
-        }
-        let unpacked = self.chunks() * 8 * QUAD;
-        pool::each(groups, |group| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                scratch.resize(scratch.len().max(TILES * unpacked), 0);
-                let tiles = group * TILES..(group * TILES + TILES).min(tiles);
-                for (tile, w) in tiles.clone().zip(scratch.chunks_exact_mut(unpacked)) {
-                    // SAFETY: as above.
-                    #[allow(unsafe_code)]
-                    unsafe {
-                        (loops.unpack)(self.tile(tile).codes, w);
-                    }
-                }
-                for from in (0..m).step_by(ROW_BLOCK) {
-                    for (tile, w) in tiles.clone().zip(scratch.chunks_exact(unpacked)) {
-                        let t = Tile { codes: w, ..self.tile(tile) };
-                        pass(base, t, tile, from..(from + ROW_BLOCK).min(m), loops.unpacked);
-                    }
-                }
-            });
+            }
         });
-        out
+    }
+
+    fn pass(&self, t: Tile<'_>, tile: usize, rows: std::ops::Range<usize>, dots: (Dot<1>, Dot<ROWS>)) {
+        let mut row = rows.start;
+        while row < rows.end {
+            // SAFETY: `loops` gave versions for this processor, and `t` fits them (the vector versions assert it).
+            #[allow(unsafe_code)]
+            if row + ROWS <= rows.end {
+                let mut sums = [[0.0; LANES]; ROWS];
+                unsafe { dots.1(&mut sums, t, self.rows, row) };
+                sums.iter().enumerate().for_each(|(i, v)| self.store(row + i, tile, v));
+                row += ROWS;
+            } else {
+                let mut sums = [[0.0; LANES]; 1];
+                unsafe { dots.0(&mut sums, t, self.rows, row) };
+                self.store(row, tile, &sums[0]);
+                row += 1;
+            }
+        }
+    }
+
+    fn store(&self, row: usize, tile: usize, values: &[f32; LANES]) {
+        let n = self.w.rows;
+        let width = LANES.min(n - tile * LANES);
+        let values = values.map(|v| v * self.w.unit);
+        // SAFETY: row < m and the columns of a tile end at n, so this lies inside the result; no other task has these columns.
+        #[allow(unsafe_code)]
+        unsafe {
+            let to = self.base.0.add(row * n + tile * LANES);
+            if width == LANES {
+                // A copy of a known size is two instructions.
+                to.cast::<[f32; LANES]>().write_unaligned(values);
+            } else {
+                std::ptr::copy_nonoverlapping(values.as_ptr(), to, width);
+            }
+        }
     }
 }
 

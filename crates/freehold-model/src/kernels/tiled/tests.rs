@@ -49,6 +49,10 @@ fn blocks(block: Block, count: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
+fn one(w: &Tiled, x: &[f32], m: usize, target: Target) -> Vec<f32> {
+    forward_on(&[w], x, m, target).remove(0)
+}
+
 fn weights(t: &Tiled) -> Vec<f32> {
     (0..t.rows).flat_map(|r| t.row(r)).collect()
 }
@@ -130,13 +134,13 @@ proptest! {
         let tiled = Tiled::new(block, &blocks(block, n * cols / block.size().0, seed), n, cols, &|r| r).unwrap();
         let w = weights(&tiled);
         let x: Vec<f32> = (0..m * cols).map(|i| ((i as u64 * 7919 + seed) % 199) as f32 / 99.0 - 1.0).collect();
-        let first = tiled.forward_on(&x, m, Target::Portable);
+        let first = one(&tiled, &x, m, Target::Portable);
         for t in available() {
-            let all = tiled.forward_on(&x, m, t);
+            let all = one(&tiled, &x, m, t);
             prop_assert_eq!(&all, &first, "{:?}", t);
             for rows in [1, 3, 9, 17] {
                 if rows <= m {
-                    let some = tiled.forward_on(&x[(m - rows) * cols..], rows, t);
+                    let some = one(&tiled, &x[(m - rows) * cols..], rows, t);
                     prop_assert_eq!(&some[..], &first[(m - rows) * n..], "{} rows of {} on {:?}", rows, m, t);
                 }
             }
@@ -152,6 +156,59 @@ proptest! {
                 }
                 let got = f64::from(first[i * n + j]);
                 prop_assert!((got - want).abs() <= size * (0.5 / 127.0 + 1e-5) + 1e-6, "{:?} {} {}: {} not {}", block, i, j, got, want);
+            }
+        }
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    /// Tiles of bfloat16, forwards and backwards: near the exact product, and the same bits with every number of neighbours. (Nothing to see
+    /// on a processor without them.)
+    #[test]
+    #[allow(unsafe_code)]
+    fn products_in_tiles(kind in 0usize..12, m in 1usize..70, n in 1usize..70, blocks_in_row in 1usize..6, deep in 0usize..2, seed in 0u64..1000) {
+        use super::super::amx::{Factor, Rows, products};
+        if !available().contains(&Target::Amx) {
+            return Ok(());
+        }
+        // More than one round of depth, now and then.
+        let (block, _) = TYPES[kind];
+        let cols = block.size().0 * if block.size().0 == 32 { blocks_in_row * 2 - 1 } else { blocks_in_row } + 1280 * deep;
+        let n = n + 1100 * (1 - deep) * (m % 2);
+        let tiled = Tiled::new(block, &blocks(block, n * cols / block.size().0, seed), n, cols, &|r| r).unwrap();
+        let w = weights(&tiled);
+        let value = |i: usize| ((i as u64 * 7919 + seed) % 199) as f32 / 99.0 - 1.0;
+        let (x, g): (Vec<f32>, Vec<f32>) = ((0..m * cols).map(value).collect(), (0..m * n).map(value).collect());
+        // SAFETY: the target is available.
+        let multiply = |x: &[f32], m, k, f: Factor<'_>| unsafe { products(&Rows::new(x, m, k), &[f]).remove(0) };
+        let forward = |x: &[f32], m| multiply(x, m, cols, unsafe { tiled.panels() });
+        let backward = |g: &[f32], m| multiply(g, m, n, unsafe { tiled.transposed_panels() });
+        let (y, dx) = (forward(&x, m), backward(&g, m));
+        for rows in [1, 3, 16, 17, 40] {
+            if rows <= m {
+                prop_assert_eq!(&forward(&x[(m - rows) * cols..], rows)[..], &y[(m - rows) * n..], "{} rows", rows);
+                prop_assert_eq!(&backward(&g[(m - rows) * n..], rows)[..], &dx[(m - rows) * cols..], "{} rows back", rows);
+            }
+        }
+        // Both factors are off by 2⁻⁸ of themselves at most.
+        let near = |got: f32, pairs: &mut dyn Iterator<Item = (f32, f32)>| {
+            let (mut want, mut size) = (0f64, 0f64);
+            for (a, b) in pairs {
+                want += f64::from(a) * f64::from(b);
+                size += f64::from(a * b).abs();
+            }
+            ((f64::from(got) - want).abs() <= size * 1.01 / 128.0 + 1e-6).then_some(()).ok_or((got, want))
+        };
+        for i in 0..m {
+            for j in 0..n {
+                let pairs = &mut x[i * cols..].iter().copied().zip(w[j * cols..][..cols].iter().copied());
+                prop_assert_eq!(near(y[i * n + j], pairs), Ok(()), "{:?} {} {}", block, i, j);
+            }
+            for k in 0..cols {
+                let pairs = &mut (0..n).map(|j| (g[i * n + j], w[j * cols + k]));
+                prop_assert_eq!(near(dx[i * cols + k], pairs), Ok(()), "{:?} back {} {}", block, i, k);
             }
         }
     }

@@ -28,7 +28,7 @@ fn check<const BITS: usize, const GROUP: usize, const MIN: bool, const R: usize>
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn unpack_512<const BITS: usize, const TABLED: bool>(p: *const u8) -> [__m512i; 8] {
+pub unsafe fn unpack_512<const BITS: usize, const TABLED: bool>(p: *const u8) -> [__m512i; 8] {
     // SAFETY: the caller has `code_bytes(BITS)` bytes at `p`.
     unsafe {
         let load = |quad: usize| _mm512_loadu_si512(p.add(quad * QUAD).cast());
