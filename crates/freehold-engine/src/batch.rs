@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use crate::sample::choose;
 use crate::{Event, Finish, Generation, Result, Sampling};
 
-/// Sequences that run at once. More would not be faster on a processor: at 64 rows its products are bound by arithmetic.
-const MAX_RUNNING: usize = 64;
+/// Sequences that run at once. Many rows share the cost of reading the weights; beyond this they gain little, and every one takes memory for its keys and values.
+const MAX_RUNNING: usize = 128;
 /// Prompt rows that may join one step; bounds the memory of a step.
 const PREFILL_ROWS: usize = 512;
 /// A common beginning shorter than this is not worth a cache of its own.

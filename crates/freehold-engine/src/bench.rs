@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use freehold_model::cpu::KvCache;
-use freehold_model::kernels::pool::threads;
+use freehold_model::kernels::argmax;
+use freehold_model::kernels::pool::{chunks, threads};
 use freehold_model::kernels::target::target;
 use freehold_model::kernels::weight::Products;
 use freehold_model::ops::Layout;
@@ -204,10 +205,9 @@ fn decode(engine: &LocalEngine, sequences: usize) -> Result<f64> {
         rows.iter().for_each(|&i| layout.push(1, BEGINNING + step, i));
         let hidden = engine.decoder.forward(&next, &layout, &mut caches)?;
         let logits = engine.decoder.logits(&hidden, &rows)?;
-        for (next, row) in next.iter_mut().zip(logits.data.chunks(spec.vocab)) {
-            let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-            *next = best.map_or(0, |(i, _)| i as u32);
-        }
+        chunks(&mut next, 1, |i, next| {
+            next[0] = argmax(&logits.data[i * spec.vocab..(i + 1) * spec.vocab]) as u32;
+        });
     }
     Ok(clock.elapsed().as_secs_f64())
 }

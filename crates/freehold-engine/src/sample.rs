@@ -1,6 +1,6 @@
 //! Choosing the next token.
 
-use freehold_model::kernels::log_sum_exp;
+use freehold_model::kernels::{argmax, log_sum_exp};
 
 /// Greedy at temperature 0, otherwise drawn from the softmax at that temperature with a seeded generator.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,11 +27,7 @@ pub fn choose(logits: &[f32], sampling: Sampling, step: usize) -> (u32, f64) {
     let lse = log_sum_exp(logits);
     let mut best = 0;
     if sampling.temperature <= 0.0 {
-        for (i, v) in logits.iter().enumerate() {
-            if *v > logits[best] {
-                best = i;
-            }
-        }
+        best = argmax(logits);
     } else {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weight = |v: f32| (f64::from(v - max) / sampling.temperature).exp();

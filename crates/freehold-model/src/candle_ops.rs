@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout as Strides, Shape, Tensor,
 };
-use rayon::prelude::*;
 
+use crate::cpu::{SHARE, rms_norm, silu_mul};
 use crate::error::Result;
 use crate::kernels::weight::Products;
 use crate::kernels::{axpy, dot, exp, log_sum_exp, matmul, matmul_from_t, matmul_t, pool, softmax, versions};
@@ -82,7 +82,7 @@ impl CustomOp3 for LoraLinear {
         let n = self.weight.rows;
         let mut y = self.weight.forward(x, m, self.products);
         if let Some(bias) = &self.bias {
-            y.chunks_mut(n).for_each(|row| axpy(row, 1.0, bias));
+            pool::chunks(&mut y, n, |_, row| axpy(row, 1.0, bias));
         }
         let mut low = vec![0.0; m * self.rank];
         matmul_t(&mut low, x, a, (m, k, self.rank), self.scale, false);
@@ -125,6 +125,39 @@ impl CustomOp3 for LoraLinear {
     }
 }
 
+/// Whole rows of so many columns that are worth a task of their own.
+fn shares(cols: usize) -> usize {
+    cols * (SHARE / cols).max(1)
+}
+
+versions! {
+    fn rms_norm_backward(out: &mut [f32], x: &[f32], g: &[f32], weight: &[f32], eps: f32) {
+        let cols = weight.len();
+        for ((out, x), g) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)).zip(g.chunks_exact(cols)) {
+            let r = 1.0 / (dot(x, x) / cols as f32 + eps).sqrt();
+            for ((o, g), w) in out.iter_mut().zip(g).zip(weight) {
+                *o = g * w;
+            }
+            let mean = dot(x, out) / cols as f32;
+            for (o, x) in out.iter_mut().zip(x) {
+                *o = r * *o - x * r * r * r * mean;
+            }
+        }
+    }
+}
+
+versions! {
+    /// Gradients of `silu(gate) · up` for a gradient `r` of the product.
+    fn silu_mul_backward(dg: &mut [f32], du: &mut [f32], gate: &[f32], up: &[f32], r: &[f32]) {
+        let gradients = dg.iter_mut().zip(du);
+        for (((dg, du), (g, u)), r) in gradients.zip(gate.iter().zip(up)).zip(r) {
+            let s = 1.0 / (1.0 + exp(-g));
+            *du = r * g * s;
+            *dg = r * u * s * (1.0 + g * (1.0 - s));
+        }
+    }
+}
+
 struct RmsNorm {
     weight: Vec<f32>,
     eps: f32,
@@ -136,36 +169,25 @@ impl CustomOp1 for RmsNorm {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Strides) -> Candle1 {
-        let cols = self.weight.len();
         let x = slice(s, l)?;
         let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(cols).zip(x.par_chunks(cols)).for_each(|(out, x)| {
-            let scale = 1.0 / (dot(x, x) / cols as f32 + self.eps).sqrt();
-            for ((o, v), w) in out.iter_mut().zip(x).zip(&self.weight) {
-                *o = v * scale * w;
-            }
+        let share = shares(self.weight.len());
+        pool::chunks(&mut out, share, |i, out| {
+            rms_norm(out, &x[i * share..][..out.len()], &self.weight, self.eps);
         });
         Ok((CpuStorage::F32(out), l.shape().clone()))
     }
 
     /// With r = 1/rms: dx = r·(w·g) − x·r³·mean(x·w·g).
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let cols = self.weight.len();
         let mut out = vec![0.0; arg.elem_count()];
+        let share = shares(self.weight.len());
         with_values(arg, |x| {
             with_values(grad, |g| {
-                out.par_chunks_mut(cols).zip(x.par_chunks(cols)).zip(g.par_chunks(cols)).for_each(
-                    |((out, x), g)| {
-                        let r = 1.0 / (dot(x, x) / cols as f32 + self.eps).sqrt();
-                        for ((o, g), w) in out.iter_mut().zip(g).zip(&self.weight) {
-                            *o = g * w;
-                        }
-                        let mean = dot(x, out) / cols as f32;
-                        for (o, x) in out.iter_mut().zip(x) {
-                            *o = r * *o - x * r * r * r * mean;
-                        }
-                    },
-                );
+                pool::chunks(&mut out, share, |i, out| {
+                    let range = i * share..i * share + out.len();
+                    rms_norm_backward(out, &x[range.clone()], &g[range], &self.weight, self.eps);
+                });
             })
         })??;
         Tensor::from_vec(out, arg.shape(), arg.device()).map(Some)
@@ -232,8 +254,11 @@ impl Attention {
 impl Head {
     /// `[rows, dim]` of this head out of a matrix.
     fn gather(&self, x: &[f32], column: usize, columns: usize) -> Vec<f32> {
-        let row = |r: usize| &x[(self.first + r) * columns + column..][..self.dim];
-        (0..self.rows).flat_map(row).copied().collect()
+        let mut out = Vec::with_capacity(self.rows * self.dim);
+        for r in 0..self.rows {
+            out.extend_from_slice(&x[(self.first + r) * columns + column..][..self.dim]);
+        }
+        out
     }
 
     fn scale(&self) -> f32 {
@@ -371,6 +396,32 @@ pub fn quiet() {
     }
 }
 
+/// Candle's own addition is one thread's.
+struct Add;
+
+impl CustomOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Strides, s2: &CpuStorage, l2: &Strides) -> Candle1 {
+        let (a, b) = (slice(s1, l1)?, slice(s2, l2)?);
+        let mut out = a.to_vec();
+        pool::chunks(&mut out, SHARE, |i, out| axpy(out, 1.0, &b[i * SHARE..][..out.len()]));
+        Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((Some(grad.clone()), Some(grad.clone())))
+    }
+}
+
 struct SiluMul;
 
 impl CustomOp2 for SiluMul {
@@ -381,11 +432,9 @@ impl CustomOp2 for SiluMul {
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Strides, s2: &CpuStorage, l2: &Strides) -> Candle1 {
         let (gate, up) = (slice(s1, l1)?, slice(s2, l2)?);
         let mut out = vec![0.0; gate.len()];
-        const N: usize = 1 << 14;
-        out.par_chunks_mut(N).zip(gate.par_chunks(N)).zip(up.par_chunks(N)).for_each(|((o, g), u)| {
-            for ((o, &g), &u) in o.iter_mut().zip(g).zip(u) {
-                *o = g / (1.0 + exp(-g)) * u;
-            }
+        pool::chunks(&mut out, SHARE, |i, out| {
+            let range = i * SHARE..i * SHARE + out.len();
+            silu_mul(out, &gate[range.clone()], &up[range]);
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
@@ -399,22 +448,16 @@ impl CustomOp2 for SiluMul {
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
         let n = gate.elem_count();
         let (mut dg, mut du) = (vec![0.0; n], vec![0.0; n]);
-        const N: usize = 1 << 14;
+        let mut pairs: Vec<(&mut [f32], &mut [f32])> =
+            dg.chunks_mut(SHARE).zip(du.chunks_mut(SHARE)).collect();
         with_values(gate, |gate| {
             with_values(up, |up| {
                 with_values(grad, |grad| {
-                    dg.par_chunks_mut(N)
-                        .zip(du.par_chunks_mut(N))
-                        .zip(gate.par_chunks(N))
-                        .zip(up.par_chunks(N))
-                        .zip(grad.par_chunks(N))
-                        .for_each(|((((dg, du), g), u), r)| {
-                            for i in 0..g.len() {
-                                let s = 1.0 / (1.0 + exp(-g[i]));
-                                du[i] = r[i] * g[i] * s;
-                                dg[i] = r[i] * u[i] * s * (1.0 + g[i] * (1.0 - s));
-                            }
-                        });
+                    pool::chunks(&mut pairs, 1, |i, pair| {
+                        let (dg, du) = &mut pair[0];
+                        let range = i * SHARE..i * SHARE + dg.len();
+                        silu_mul_backward(dg, du, &gate[range.clone()], &up[range.clone()], &grad[range]);
+                    });
                 })
             })
         })???;
@@ -628,7 +671,7 @@ impl Ops for Candle {
     }
 
     fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        Ok((a + b)?)
+        Ok(a.contiguous()?.apply_op2(&b.contiguous()?, Add)?)
     }
 
     fn select(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {

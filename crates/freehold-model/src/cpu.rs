@@ -54,7 +54,7 @@ impl KvCache {
 }
 
 /// Numbers that are worth a task of their own.
-const SHARE: usize = 1 << 13;
+pub(crate) const SHARE: usize = 1 << 13;
 
 /// The processor.
 #[derive(Clone, Copy, Default)]
@@ -121,12 +121,7 @@ impl Ops for Cpu {
 
     fn rope(&self, x: &Matrix, heads: usize, base: f32, layout: &Layout) -> Result<Matrix> {
         let mut out = x.data.to_vec();
-        let share = x.cols * (SHARE / x.cols).max(1);
-        pool::chunks(&mut out, share, |i, out| {
-            let first = i * share / x.cols;
-            let positions = &layout.positions[first..first + out.len() / x.cols];
-            rotate(out, x.cols, heads, base, positions, 1.0);
-        });
+        rotate(&mut out, x.cols, heads, base, &layout.positions, 1.0);
         Ok(Matrix::new(out, x.rows, x.cols))
     }
 
@@ -184,7 +179,7 @@ impl Ops for Cpu {
 
 versions! {
     /// `out = silu(gate) · up`
-    fn silu_mul(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    pub(crate) fn silu_mul(out: &mut [f32], gate: &[f32], up: &[f32]) {
         for ((o, &g), &u) in out.iter_mut().zip(gate).zip(up) {
             *o = g / (1.0 + exp(-g)) * u;
         }
@@ -193,7 +188,7 @@ versions! {
 
 versions! {
     /// Every row of `x`, as long as `weight`, over its root mean square.
-    fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    pub(crate) fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
         let cols = weight.len();
         for (out, row) in out.chunks_mut(cols).zip(x.chunks(cols)) {
             let scale = 1.0 / (dot(row, row) / cols as f32 + eps).sqrt();

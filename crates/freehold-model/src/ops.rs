@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::cpu::SHARE;
 use crate::error::Result;
+use crate::kernels::pool;
 use crate::kernels::weight::Weight;
 
 /// A frozen weight matrix `[rows, cols]` = `[out, in]`, shared between backends.
@@ -142,15 +144,18 @@ pub(crate) fn rotate(x: &mut [f32], cols: usize, heads: usize, base: f32, positi
     let dim = cols / heads;
     let half = dim / 2;
     let table = rotations(dim, base, positions.iter().max().map_or(0, |p| p + 1));
-    for (row, &p) in x.chunks_mut(cols).zip(positions) {
-        let (cos, sin) = (&table.cos[p * half..][..half], &table.sin[p * half..][..half]);
-        for head in row.chunks_mut(dim) {
-            let (lo, hi) = head.split_at_mut(half);
-            for (((lo, hi), cos), sin) in lo.iter_mut().zip(hi).zip(cos).zip(sin) {
-                let (a, b) = (*lo, *hi);
-                *lo = a * cos - sign * b * sin;
-                *hi = b * cos + sign * a * sin;
+    let share = (SHARE / cols).max(1);
+    pool::chunks(x, share * cols, |i, rows| {
+        for (row, &p) in rows.chunks_mut(cols).zip(&positions[i * share..]) {
+            let (cos, sin) = (&table.cos[p * half..][..half], &table.sin[p * half..][..half]);
+            for head in row.chunks_mut(dim) {
+                let (lo, hi) = head.split_at_mut(half);
+                for (((lo, hi), cos), sin) in lo.iter_mut().zip(hi).zip(cos).zip(sin) {
+                    let (a, b) = (*lo, *hi);
+                    *lo = a * cos - sign * b * sin;
+                    *hi = b * cos + sign * a * sin;
+                }
             }
         }
-    }
+    });
 }

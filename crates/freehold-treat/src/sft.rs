@@ -8,6 +8,7 @@ use freehold_engine::{Engine as _, LocalEngine, Reply};
 use freehold_model::adapter::{Adapter, write_whole};
 use freehold_model::candle_ops::Target;
 use freehold_model::kernels::weight::Products;
+use freehold_model::kernels::{axpy, pool};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -226,11 +227,7 @@ pub fn train(
             }
             let (value, gradients) = model.gradients(&rest[..n])?;
             loss += value / f64::from(total);
-            for (sum, g) in sums.iter_mut().zip(&gradients) {
-                for (s, g) in sum.iter_mut().zip(g) {
-                    *s += g / total;
-                }
-            }
+            pool::chunks(&mut sums, 1, |i, sum| axpy(&mut sum[0], 1.0 / total, &gradients[i]));
             let labels: usize = rest[..n].iter().map(|s| s.targets.len()).sum();
             let trained = (spec.layers - from_layer) as f64 / spec.layers as f64;
             state.tokens += tokens as u64;
@@ -244,9 +241,9 @@ pub fn train(
         clip(&mut sums, recipe.clip);
         let rate = recipe.rate(state.step, steps);
         state.step += 1;
-        for (p, g) in model.parameters.iter_mut().zip(&sums) {
-            optimizer.update(p, g, rate, state.step);
-        }
+        pool::chunks(&mut model.parameters, 1, |i, p| {
+            optimizer.update(&mut p[0], &sums[i], rate, state.step)
+        });
         let mut point = CurvePoint { step: state.step, train: Some(loss), dev: None, dev_kl: None };
         watch.step(state.step, loss);
         if state.step % recipe.eval_every.max(1) == 0 || state.step == steps {

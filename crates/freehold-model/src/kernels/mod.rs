@@ -222,6 +222,19 @@ versions! {
     }
 }
 
+versions! {
+    fn largest_into(out: &mut f32, x: &[f32]) {
+        *out = largest(x);
+    }
+}
+
+/// Where the largest number is; the first of equals, and 0 when there is no number at all.
+pub fn argmax(x: &[f32]) -> usize {
+    let mut max = f32::NEG_INFINITY;
+    largest_into(&mut max, x);
+    x.iter().position(|v| *v == max).unwrap_or(0)
+}
+
 /// log Σ e^x, in one pass for the maximum and one for the sum.
 pub fn log_sum_exp(x: &[f32]) -> f32 {
     let mut out = 0.0;
