@@ -51,7 +51,7 @@ pub enum Products {
 }
 
 /// Fewer rows than this are faster without tiles of bfloat16.
-const TILES_FROM: usize = 20;
+const TILES_FROM: usize = 24;
 
 impl Products {
     /// Whether `m` rows go by tiles of bfloat16.

@@ -9,7 +9,7 @@ use super::super::amx::{SIDE, STEP, TILE, pairs};
 use super::blocks::Format;
 use super::dot::{LANES, Tile, code_bytes, scale_count};
 use super::rows::CHUNK;
-use super::x86::unpack_512;
+use super::x86::{fetch_ahead, unpack_512};
 
 const _: () = assert!(LANES == SIDE && CHUNK == STEP);
 
@@ -66,6 +66,7 @@ fn floats<const BITS: usize, const GROUP: usize, const MIN: bool, const TABLED: 
     let (base, magic, mask) =
         if wide { (256.0, 0x4380_0000, 0x007F_8000) } else { (128.0, 0x4300_0000, 0x007F_0000) };
     let (magic, mask) = (_mm512_set1_epi32(magic), _mm512_set1_epi32(mask));
+    fetch_ahead::<BITS, GROUP, MIN>(tile, chunk);
     // SAFETY: one run of codes.
     let w = unsafe { unpack_512::<BITS, TABLED>(codes.as_ptr()) };
     let mut v = [_mm512_setzero_ps(); CHUNK];

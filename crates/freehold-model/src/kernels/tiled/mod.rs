@@ -26,8 +26,10 @@ use super::target::{Target, target};
 
 /// Rows that one pass over a tile serves.
 const ROWS: usize = 8;
+/// As many as are worth a pass of their own when fewer than that are left.
+const SOME: usize = 4;
 /// From so many rows on, a tile's codes are unpacked once for all of them.
-const UNPACK_FROM: usize = 2 * ROWS;
+const UNPACK_FROM: usize = 5 * ROWS;
 /// Tiles and rows that a task works through together: unpacked codes and activations stay in the second-level cache.
 const TILES: usize = 4;
 const ROW_BLOCK: usize = 64;
@@ -46,12 +48,14 @@ pub struct Tiled {
 type Dot<const R: usize> = unsafe fn(&mut [[f32; LANES]; R], Tile<'_>, &Rows, usize);
 type Unpack = unsafe fn(&[u8], &mut [u8]);
 
+/// One loop for one row, one for some, one for many.
+type Dots = (Dot<1>, Dot<SOME>, Dot<ROWS>);
+
 /// The loops for one format on one instruction set.
 #[derive(Clone, Copy)]
 struct Loops {
-    /// On packed codes: one row, many rows. On unpacked ones: the same.
-    packed: (Dot<1>, Dot<ROWS>),
-    unpacked: (Dot<1>, Dot<ROWS>),
+    packed: Dots,
+    unpacked: Dots,
     unpack: Unpack,
 }
 
@@ -68,19 +72,26 @@ fn loops(format: Format, target: Target) -> Loops {
                 Target::Portable => Loops {
                     packed: (
                         plain::<$bits, $group, $min, $table, 1>,
+                        plain::<$bits, $group, $min, $table, SOME>,
                         plain::<$bits, $group, $min, $table, ROWS>,
                     ),
-                    unpacked: (plain::<8, $group, $min, false, 1>, plain::<8, $group, $min, false, ROWS>),
+                    unpacked: (
+                        plain::<8, $group, $min, false, 1>,
+                        plain::<8, $group, $min, false, SOME>,
+                        plain::<8, $group, $min, false, ROWS>,
+                    ),
                     unpack: unpack_all::<$bits, $table>,
                 },
                 #[cfg(target_arch = "x86_64")]
                 Target::Avx2 => Loops {
                     packed: (
                         x86::dot_256::<$bits, $code, $group, $min, $table, 1>,
+                        x86::dot_256::<$bits, $code, $group, $min, $table, SOME>,
                         x86::dot_256::<$bits, $code, $group, $min, $table, ROWS>,
                     ),
                     unpacked: (
                         x86::dot_256::<8, $code, $group, $min, false, 1>,
+                        x86::dot_256::<8, $code, $group, $min, false, SOME>,
                         x86::dot_256::<8, $code, $group, $min, false, ROWS>,
                     ),
                     unpack: x86::unpack_all_256::<$bits, $table>,
@@ -89,10 +100,12 @@ fn loops(format: Format, target: Target) -> Loops {
                 _ => Loops {
                     packed: (
                         x86::dot_512::<$bits, $group, $min, $table, 1>,
+                        x86::dot_512::<$bits, $group, $min, $table, SOME>,
                         x86::dot_512::<$bits, $group, $min, $table, ROWS>,
                     ),
                     unpacked: (
                         x86::dot_512::<8, $group, $min, false, 1>,
+                        x86::dot_512::<8, $group, $min, false, SOME>,
                         x86::dot_512::<8, $group, $min, false, ROWS>,
                     ),
                     unpack: x86::unpack_all_512::<$bits, $table>,
@@ -413,23 +426,35 @@ impl Work<'_> {
         });
     }
 
-    fn pass(&self, t: Tile<'_>, tile: usize, rows: std::ops::Range<usize>, dots: (Dot<1>, Dot<ROWS>)) {
+    fn pass(&self, t: Tile<'_>, tile: usize, rows: std::ops::Range<usize>, dots: Dots) {
         let mut row = rows.start;
         while row < rows.end {
+            let left = rows.end - row;
             // SAFETY: `loops` gave versions for this processor, and `t` fits them (the vector versions assert it).
             #[allow(unsafe_code)]
-            if row + ROWS <= rows.end {
-                let mut sums = [[0.0; LANES]; ROWS];
-                unsafe { dots.1(&mut sums, t, self.rows, row) };
-                sums.iter().enumerate().for_each(|(i, v)| self.store(row + i, tile, v));
-                row += ROWS;
-            } else {
-                let mut sums = [[0.0; LANES]; 1];
-                unsafe { dots.0(&mut sums, t, self.rows, row) };
-                self.store(row, tile, &sums[0]);
-                row += 1;
+            unsafe {
+                row += if left >= ROWS {
+                    self.rows_at(row, tile, |sums| dots.2(sums, t, self.rows, row))
+                } else if left >= SOME {
+                    self.rows_at(row, tile, |sums| dots.1(sums, t, self.rows, row))
+                } else {
+                    self.rows_at(row, tile, |sums| dots.0(sums, t, self.rows, row))
+                };
             }
         }
+    }
+
+    /// Stores what `dot` makes of `R` rows; gives their number.
+    fn rows_at<const R: usize>(
+        &self,
+        row: usize,
+        tile: usize,
+        dot: impl FnOnce(&mut [[f32; LANES]; R]),
+    ) -> usize {
+        let mut sums = [[0.0; LANES]; R];
+        dot(&mut sums);
+        sums.iter().enumerate().for_each(|(i, v)| self.store(row + i, tile, v));
+        R
     }
 
     fn store(&self, row: usize, tile: usize, values: &[f32; LANES]) {

@@ -9,6 +9,9 @@ use super::blocks::TABLE;
 use super::dot::{LANES, QUAD, Tile, code_bytes, scale_count};
 use super::rows::{CHUNK, Rows};
 
+/// Runs of 32 weights that are fetched ahead of their use.
+const AHEAD: usize = 8;
+
 /// Everything that the loops below read, checked once.
 fn check<const BITS: usize, const GROUP: usize, const MIN: bool, const R: usize>(
     tile: &Tile<'_>,
@@ -82,6 +85,23 @@ pub unsafe fn unpack_512<const BITS: usize, const TABLED: bool>(p: *const u8) ->
     }
 }
 
+/// Asks for the weights that are used [`AHEAD`] runs later. The next tile's follow this one's, so looking past the end is no loss.
+#[inline(always)]
+pub fn fetch_ahead<const BITS: usize, const GROUP: usize, const MIN: bool>(tile: &Tile<'_>, chunk: usize) {
+    let (codes, scales) = (code_bytes(BITS), 2 * scale_count(GROUP, MIN));
+    let to = tile.codes.as_ptr().wrapping_add((chunk + AHEAD) * codes);
+    let also = tile.scales.as_ptr().cast::<u8>().wrapping_add((chunk + AHEAD) * scales);
+    // SAFETY: a hint, which no address makes fail.
+    unsafe {
+        for line in 0..codes.div_ceil(64) {
+            _mm_prefetch::<_MM_HINT_T0>(to.wrapping_add(64 * line).cast());
+        }
+        for line in 0..scales.div_ceil(64) {
+            _mm_prefetch::<_MM_HINT_T0>(also.wrapping_add(64 * line).cast());
+        }
+    }
+}
+
 /// # Safety
 /// The processor has AVX-512 F, BW, VL and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
@@ -104,8 +124,10 @@ pub unsafe fn dot_512<
         let mut sums = [_mm512_setzero_ps(); R];
         let half = |at: usize| _mm512_cvtph_ps(_mm256_loadu_si256(tile.scales.as_ptr().add(at).cast()));
         for c in 0..tile.chunks {
-            let w = unpack_512::<BITS, TABLED>(tile.codes.as_ptr().add(c * code_bytes(BITS)));
+            let codes = tile.codes.as_ptr().add(c * code_bytes(BITS));
             let at = c * scale_count(GROUP, MIN);
+            fetch_ahead::<BITS, GROUP, MIN>(&tile, c);
+            let w = unpack_512::<BITS, TABLED>(codes);
             let step = scale_count(GROUP, MIN) / groups;
             for g in 0..groups {
                 let d = half(at + g * step);
