@@ -34,6 +34,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROMPT, BEGINNING, NEW = 512, 16, 32
+MANY, MANY_NEW, PARALLEL = 64, 64, (16, 32, 64)
 KEYS = {"prefill_512": 0, "decode_1": 1, "decode_16": 16, "decode_32": 32}
 FLASH = {"auto": L.LLAMA_FLASH_ATTN_TYPE_AUTO, "on": L.LLAMA_FLASH_ATTN_TYPE_ENABLED, "off": L.LLAMA_FLASH_ATTN_TYPE_DISABLED}
 ERROR = 4  # GGML_LOG_LEVEL_ERROR
@@ -131,6 +132,54 @@ class Peer:
         return n * NEW / (time.perf_counter() - clock)
 
 
+class Many:
+    """64 prompts of mixed length, 64 new tokens each, so many at once; a sequence that is done makes room for the next."""
+
+    def __init__(self, model, a, parallel):
+        self.parallel = parallel
+        self.vocab = L.llama_vocab_n_tokens(L.llama_model_get_vocab(model))
+        p = L.llama_context_default_params()
+        p.kv_unified = a.kv_unified
+        p.n_ctx = parallel * 256
+        p.n_batch = p.n_ubatch = 1024
+        p.n_seq_max = p.n_outputs_max = parallel
+        p.n_threads = p.n_threads_batch = a.threads
+        p.flash_attn_type = FLASH[a.flash]
+        p.no_perf = True
+        self.context = L.llama_init_from_model(model, p)
+        if not self.context:
+            raise SystemExit("llama.cpp can't make a context")
+        self.prompts = [ids(16 + i * 37 % 113, i, self.vocab) for i in range(MANY)]
+        self.raw = Batch([(0, 0, 0, False)] * 1024)
+
+    def measure(self):
+        """New tokens a second, prompts read meanwhile."""
+        memory = L.llama_get_memory(self.context)
+        L.llama_memory_clear(memory, False)
+        waiting, running, free = list(range(MANY)), [], list(range(self.parallel))
+        clock = time.perf_counter()
+        while waiting or running:
+            entries = []
+            for r in running:
+                entries.append((r["next"], r["position"], r["slot"], True))
+            while waiting and free and len(entries) + len(self.prompts[waiting[0]]) <= 512 + self.parallel:
+                prompt, slot = self.prompts[waiting.pop(0)], free.pop()
+                entries += [(t, i, slot, i == len(prompt) - 1) for i, t in enumerate(prompt)]
+                running.append({"slot": slot, "position": len(prompt) - 1, "made": 0})
+            for i, entry in enumerate(entries):
+                self.raw.set(i, *entry)
+            self.raw.raw.n_tokens = len(entries)
+            self.raw.decode(self.context)
+            logits = np.ctypeslib.as_array(L.llama_get_logits(self.context), (len(running), self.vocab))
+            for r, token in zip(running, logits.argmax(axis=1).tolist()):
+                r["next"], r["position"], r["made"] = token, r["position"] + 1, r["made"] + 1
+                if r["made"] == MANY_NEW:
+                    L.llama_memory_seq_rm(memory, r["slot"], -1, -1)
+                    free.append(r["slot"])
+            running = [r for r in running if r["made"] < MANY_NEW]
+        return MANY * MANY_NEW / (time.perf_counter() - clock)
+
+
 def works(a):
     """Whether llama.cpp survives a prompt with its weights repacked."""
     command = [sys.executable, __file__, a.name, a.file, "--probe", "--threads", str(a.threads)]
@@ -150,6 +199,8 @@ def works(a):
 def ours(a):
     env = dict(os.environ, RAYON_NUM_THREADS=str(a.threads))
     command = [str(ROOT / "target/release/freehold"), "bench", a.name, "--rounds", "1", "--json"]
+    if a.many:
+        command.append("--many")
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(done.stderr)
@@ -168,6 +219,7 @@ def main():
     p.add_argument("--mmap", action=yes_or_no, default=True, help="let llama.cpp map the file")
     p.add_argument("--kv-unified", action=yes_or_no, default=False, help="one cache for all of llama.cpp's sequences")
     p.add_argument("--repack", action=yes_or_no, default=None, help="llama.cpp's AMX and other repacked weights; tried if not given")
+    p.add_argument("--many", action="store_true", help="64 prompts of mixed length, 64 new tokens each, and nothing else")
     p.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)
     a = p.parse_args()
     if a.probe:
@@ -176,9 +228,17 @@ def main():
     repack = works(a) if a.repack is None else a.repack
     model = load(a, repack)
     theirs = {k: Peer(model, a, n) for k, n in KEYS.items()}
-    rounds = {"llama.cpp": {k: [] for k in KEYS}}
+    if a.many:
+        # Which number of sequences suits llama.cpp best is found once.
+        trials = {n: Many(model, a, n) for n in PARALLEL}
+        rates = {n: max(t.measure() for _ in range(2)) for n, t in trials.items()}
+        best = max(rates, key=rates.get)
+        print(f"llama.cpp, 64 prompts: {rates}, best with {best} at once", file=sys.stderr)
+        theirs = {"batch_64": trials[best]}
+    keys = list(theirs)
+    rounds = {"llama.cpp": {k: [] for k in keys}}
     if not a.only_llama:
-        rounds["freehold"] = {k: [] for k in KEYS}
+        rounds["freehold"] = {k: [] for k in keys}
     instructions = ""
     for _ in range(a.rounds):
         # Once to warm up and once that counts, as `freehold bench --rounds 1` does.
@@ -189,10 +249,10 @@ def main():
         if not a.only_llama:
             mine = ours(a)
             instructions = f", {mine['instruction_set']}"
-            for k in KEYS:
+            for k in keys:
                 rounds["freehold"][k].append(mine[k])
     print(f"{a.name}, {a.threads} threads{instructions}, tokens a second, medians of {a.rounds}")
-    for k in KEYS:
+    for k in keys:
         m = {e: statistics.median(r[k]) for e, r in rounds.items()}
         line = f"{k:12} llama.cpp {m['llama.cpp']:8.1f}"
         if not a.only_llama:

@@ -63,6 +63,8 @@ pub struct Sequence {
     pub ids: Vec<u32>,
     pub max_new_tokens: usize,
     pub sampling: Sampling,
+    /// Whether it ends where the model says so; a measurement goes on.
+    pub stops: bool,
 }
 
 pub fn run(
@@ -124,7 +126,7 @@ pub fn run(
         for (token, logprob) in chosen {
             let r = &mut running[i];
             r.logprob += logprob;
-            let stop = tokenizer.stops.contains(&token);
+            let stop = requests[r.request].stops && tokenizer.stops.contains(&token);
             if !stop {
                 r.ids.push(token);
                 r.pending.push(token);

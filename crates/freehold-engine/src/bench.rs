@@ -11,6 +11,7 @@ use freehold_model::kernels::weight::Products;
 use freehold_model::ops::Layout;
 use serde::Serialize;
 
+use crate::batch::{self, Sequence};
 use crate::{Endpoint, Engine as _, EngineError, Event, LocalEngine, Prompt, Request, Result, Sampling};
 
 /// Tokens a second, medians.
@@ -88,6 +89,30 @@ pub fn measure(engine: &mut LocalEngine, repetitions: usize, mut each: impl FnMu
         instruction_set: target().name(),
         memory_beyond_file: memory(engine)?,
     })
+}
+
+/// New tokens a second of 64 prompts of 16 to 128 tokens that are continued by 64 each, prompts read meanwhile: the median of some rounds after one
+/// to warm up. As audits run.
+pub fn measure_many(engine: &LocalEngine, repetitions: usize, mut each: impl FnMut(usize)) -> Result<f64> {
+    const MANY: usize = 64;
+    let vocab = engine.model.spec.vocab;
+    let sequence = |i: usize| Sequence {
+        ids: ids(16 + i * 37 % 113, i, vocab),
+        max_new_tokens: MANY,
+        sampling: Sampling::GREEDY,
+        stops: false,
+    };
+    let sequences: Vec<Sequence> = (0..MANY).map(sequence).collect();
+    let mut seconds = Vec::new();
+    for round in 0..=repetitions {
+        let clock = Instant::now();
+        batch::run(&engine.decoder, &engine.model.tokenizer, &sequences, &mut |_| ControlFlow::Continue(()))?;
+        if round > 0 {
+            seconds.push(clock.elapsed().as_secs_f64());
+            each(round);
+        }
+    }
+    Ok((MANY * MANY) as f64 / median(seconds))
 }
 
 /// Continues 16 prompts of 512 tokens together, then asks the system for the process's peak.

@@ -318,7 +318,8 @@ impl Engine for LocalEngine {
         for r in requests {
             let ids = self.ids_of(&r.prompt)?;
             self.check(ids.len(), r.max_new_tokens)?;
-            sequences.push(batch::Sequence { ids, max_new_tokens: r.max_new_tokens, sampling: r.sampling });
+            let (max_new_tokens, sampling) = (r.max_new_tokens, r.sampling);
+            sequences.push(batch::Sequence { ids, max_new_tokens, sampling, stops: true });
         }
         batch::run(&self.decoder, &self.model.tokenizer, &sequences, on)
     }

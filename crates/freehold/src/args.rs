@@ -69,6 +69,9 @@ pub enum Verb {
         /// Rounds; the first, which warms up, is not counted
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
         rounds: u16,
+        /// Instead: 64 prompts of 16 to 128 tokens, 64 new tokens each (batch_64: new tokens a second, prompts read meanwhile)
+        #[arg(long, conflicts_with = "against")]
+        many: bool,
         /// A server of the same model, of llama.cpp for example, to stand beside it: http://HOST:PORT/v1
         #[arg(long, value_name = "URL")]
         against: Option<String>,

@@ -1,12 +1,33 @@
 use anyhow::{Context as _, Result};
-use freehold_engine::bench::{Rates, measure, measure_server};
+use freehold_engine::bench::{Rates, measure, measure_many, measure_server};
 use freehold_engine::{Address, Endpoint, KEY_VARIABLE, Options};
+use freehold_model::kernels::pool::threads;
+use freehold_model::kernels::target::instruction_set;
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::args::Common;
 use crate::context::{engine, resolve};
 use crate::ui::Ui;
+
+/// `bench --many`
+pub fn many(common: &Common, model: &str, rounds: usize, ui: &Ui) -> Result<u8> {
+    let file = resolve(common, model, ui)?;
+    ui.finish();
+    let engine = engine(&file, None, ui)?;
+    ui.begin("measuring, round", rounds as u64, 0, false);
+    let rate = measure_many(&engine, rounds, |_| ui.advance(1))?;
+    ui.finish();
+    let (threads, set) = (threads(), instruction_set());
+    if common.json {
+        print_json(&json!({ "batch_64": rate, "threads": threads, "instruction_set": set }))?;
+    } else {
+        print(&format!(
+            "{model}, {threads} threads, {set}: 64 prompts, 64 new tokens each, {rate:.1} new tokens a second, median of {rounds}"
+        ))?;
+    }
+    Ok(0)
+}
 
 pub fn run(common: &Common, model: &str, rounds: usize, against: Option<&str>, ui: &Ui) -> Result<u8> {
     let server = against.map(server).transpose()?;

@@ -36,7 +36,10 @@ pub fn run(cli: Cli) -> Result<u8> {
         Verb::Report { path } => report::run(common, &path),
         Verb::Chat(a) => chat::run(common, &a, &ui),
         Verb::Complete(a) => complete::run(common, &a, &ui),
-        Verb::Bench { model, rounds, against } => {
+        Verb::Bench { model, rounds, many: true, .. } => {
+            bench::many(common, &model, usize::from(rounds), &ui)
+        }
+        Verb::Bench { model, rounds, against, .. } => {
             bench::run(common, &model, usize::from(rounds), against.as_deref(), &ui)
         }
         Verb::Charter(CharterVerb::Check { path }) => charter::check(common, path.as_deref()),

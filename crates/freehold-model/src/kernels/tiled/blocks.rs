@@ -5,6 +5,8 @@
 
 use half::f16;
 
+use super::codebooks;
+
 /// A block type that can be read as groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
@@ -20,6 +22,13 @@ pub enum Block {
     Q6K,
     Iq4Nl,
     Iq4Xs,
+    Iq1S,
+    Iq1M,
+    Iq2Xxs,
+    Iq2Xs,
+    Iq2S,
+    Iq3Xxs,
+    Iq3S,
 }
 
 /// The 16 values that the codes of IQ4_NL and IQ4_XS stand for, plus 128.
@@ -40,7 +49,7 @@ pub struct Format {
 }
 
 /// The numbers of the block types in the GGUF specification.
-const NUMBERS: [(u32, Block); 12] = [
+const NUMBERS: [(u32, Block); 19] = [
     (2, Block::Q4_0),
     (3, Block::Q4_1),
     (6, Block::Q5_0),
@@ -51,8 +60,15 @@ const NUMBERS: [(u32, Block); 12] = [
     (12, Block::Q4K),
     (13, Block::Q5K),
     (14, Block::Q6K),
+    (16, Block::Iq2Xxs),
+    (17, Block::Iq2Xs),
+    (18, Block::Iq3Xxs),
+    (19, Block::Iq1S),
     (20, Block::Iq4Nl),
+    (21, Block::Iq3S),
+    (22, Block::Iq2S),
     (23, Block::Iq4Xs),
+    (29, Block::Iq1M),
 ];
 
 impl Block {
@@ -76,6 +92,8 @@ impl Block {
             Block::Q3K => (4, 16, false, 4, false),
             Block::Q2K => (4, 16, true, 0, false),
             Block::Iq4Nl | Block::Iq4Xs => (4, 32, false, 128, true),
+            Block::Iq1S | Block::Iq2Xxs | Block::Iq3Xxs | Block::Iq3S => (8, 32, false, 128, false),
+            Block::Iq1M | Block::Iq2Xs | Block::Iq2S => (8, 16, false, 128, false),
         };
         Format { bits, group, min, zero, table }
     }
@@ -94,6 +112,13 @@ impl Block {
             Block::Q5K => (256, 176),
             Block::Q6K => (256, 210),
             Block::Iq4Xs => (256, 136),
+            Block::Iq1S => (256, 50),
+            Block::Iq1M => (256, 56),
+            Block::Iq2Xxs => (256, 66),
+            Block::Iq2Xs => (256, 74),
+            Block::Iq2S => (256, 82),
+            Block::Iq3Xxs => (256, 98),
+            Block::Iq3S => (256, 110),
         }
     }
 
@@ -173,6 +198,7 @@ impl Block {
                     nibbles(low, out);
                 }
             }
+            _ => codebooks::codes(self, b, out),
         }
     }
 
@@ -219,6 +245,7 @@ impl Block {
                     *o = d * (f32::from(low | ((high >> (2 * j) & 3) as u8) << 4) - 32.0);
                 }
             }
+            _ => codebooks::scales(self, b, scales),
         }
     }
 }

@@ -43,6 +43,7 @@ pub fn expands(format: Format) -> Expands {
         (5, _, false, _) => of!(5, 32, false, false),
         (5, _, true, _) => of!(5, 32, true, false),
         (6, ..) => of!(6, 16, false, false),
+        (_, 16, ..) => of!(8, 16, false, false),
         _ => of!(8, 32, false, false),
     }
 }

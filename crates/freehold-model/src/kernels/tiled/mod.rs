@@ -8,6 +8,7 @@
 mod blocks;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod brain;
+mod codebooks;
 mod dot;
 mod rows;
 #[cfg(target_arch = "x86_64")]
@@ -122,6 +123,7 @@ fn loops(format: Format, target: Target) -> Loops {
         (5, _, false, _) => of!(5, 5, 32, false, false),
         (5, _, true, _) => of!(5, 5, 32, true, false),
         (6, ..) => of!(6, 6, 16, false, false),
+        (_, 16, ..) => of!(8, 8, 16, false, false),
         _ => of!(8, 8, 32, false, false),
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::target::available;
 use super::*;
 
-const TYPES: [(Block, Option<GgmlDType>); 12] = [
+const TYPES: [(Block, Option<GgmlDType>); 19] = [
     (Block::Q4_0, Some(GgmlDType::Q4_0)),
     (Block::Q4_1, Some(GgmlDType::Q4_1)),
     (Block::Q5_0, Some(GgmlDType::Q5_0)),
@@ -21,6 +21,13 @@ const TYPES: [(Block, Option<GgmlDType>); 12] = [
     (Block::Q6K, Some(GgmlDType::Q6K)),
     (Block::Iq4Nl, None),
     (Block::Iq4Xs, None),
+    (Block::Iq1S, None),
+    (Block::Iq1M, None),
+    (Block::Iq2Xxs, None),
+    (Block::Iq2Xs, None),
+    (Block::Iq2S, None),
+    (Block::Iq3Xxs, None),
+    (Block::Iq3S, None),
 ];
 
 /// Random blocks with sensible scales.
@@ -44,6 +51,12 @@ fn blocks(block: Block, count: usize, seed: u64) -> Vec<u8> {
             Block::Q6K => &[208],
             _ => &[0],
         };
+        if block == Block::Iq1M {
+            // Four bits of it in each word of scales.
+            let bits = u16::from_le_bytes(scale);
+            (0..4).for_each(|i| b[49 + 2 * i] = b[49 + 2 * i] & 15 | ((bits >> (4 * i) & 15) << 4) as u8);
+            continue;
+        }
         places.iter().for_each(|&at| b[at..at + 2].copy_from_slice(&scale));
     }
     bytes
@@ -76,21 +89,25 @@ fn every_block_type_is_read_as_candle_reads_it() {
     }
 }
 
-/// Blocks of ggml's two nonlinear 4-bit types with what the reference (`gguf` for Python) makes of them: `tests/interop/iq4_blocks.py`.
+/// Blocks of ggml's types that candle cannot read, with what the reference (`gguf` for Python) makes of them: `tests/interop/iq_blocks.py`.
 #[test]
-fn nonlinear_blocks_are_read_as_the_reference_reads_them() {
-    let text = include_str!("../../../../../tests/fixtures/iq4-blocks.json");
+fn other_blocks_are_read_as_the_reference_reads_them() {
+    let text = include_str!("../../../../../tests/fixtures/iq-blocks.json");
     let fixture: serde_json::Value = serde_json::from_str(text).unwrap();
-    for (name, block) in [("IQ4_NL", Block::Iq4Nl), ("IQ4_XS", Block::Iq4Xs)] {
+    let mut seen = 0;
+    for (block, _) in TYPES.iter().filter(|t| t.1.is_none()) {
+        let name = crate::gguf::GgmlType::Quantized(*block).name();
         let array = |key: &str| fixture[name][key].as_array().unwrap().clone();
         let bytes: Vec<u8> = array("bytes").iter().map(|v| v.as_u64().unwrap() as u8).collect();
         let want: Vec<f32> = array("values").iter().map(|v| v.as_f64().unwrap() as f32).collect();
-        let tiled = Tiled::new(block, &bytes, 2, want.len() / 2, &|r| r).unwrap();
+        let tiled = Tiled::new(*block, &bytes, 2, want.len() / 2, &|r| r).unwrap();
         let largest = want.iter().fold(0f32, |a, v| a.max(v.abs()));
-        for (got, want) in weights(&tiled).iter().zip(&want) {
-            assert!((got - want).abs() <= largest / 1024.0, "{name}: {got}, not {want}");
+        for (i, (got, want)) in weights(&tiled).iter().zip(&want).enumerate() {
+            assert!((got - want).abs() <= largest / 1024.0, "{name} {i}: {got}, not {want}");
         }
+        seen += 1;
     }
+    assert_eq!(seen, 9);
 }
 
 #[test]
@@ -128,7 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     /// Near the exact product; the same bits on every instruction set and with every number of neighbours.
     #[test]
-    fn products(kind in 0usize..12, m in 1usize..40, n in 1usize..70, blocks_in_row in 1usize..5, seed in 0u64..1000) {
+    fn products(kind in 0usize..19, m in 1usize..40, n in 1usize..70, blocks_in_row in 1usize..5, seed in 0u64..1000) {
         let (block, _) = TYPES[kind];
         let cols = block.size().0 * if block.size().0 == 32 { blocks_in_row * 2 - 1 } else { blocks_in_row.min(2) };
         let tiled = Tiled::new(block, &blocks(block, n * cols / block.size().0, seed), n, cols, &|r| r).unwrap();
@@ -168,7 +185,7 @@ proptest! {
     /// on a processor without them.)
     #[test]
     #[allow(unsafe_code)]
-    fn products_in_tiles(kind in 0usize..12, m in 1usize..70, n in 1usize..70, blocks_in_row in 1usize..6, deep in 0usize..2, seed in 0u64..1000) {
+    fn products_in_tiles(kind in 0usize..19, m in 1usize..70, n in 1usize..70, blocks_in_row in 1usize..6, deep in 0usize..2, seed in 0u64..1000) {
         use super::super::amx::{Factor, Rows, products};
         if !available().contains(&Target::Amx) {
             return Ok(());
