@@ -84,6 +84,22 @@ class Batch:
         L.llama_synchronize(context)
 
 
+def context(model, a, sequences, positions, batch):
+    """Room for so many sequences with so many positions in all, and so many tokens a step."""
+    p = L.llama_context_default_params()
+    p.kv_unified = a.kv_unified
+    p.n_ctx = positions
+    p.n_batch = p.n_ubatch = batch
+    p.n_seq_max = p.n_outputs_max = sequences
+    p.n_threads = p.n_threads_batch = a.threads
+    p.flash_attn_type = FLASH[a.flash]
+    p.no_perf = True
+    made = L.llama_init_from_model(model, p)
+    if not made:
+        raise SystemExit("llama.cpp can't make a context")
+    return made
+
+
 class Peer:
     """One of the four measurements. Context and batches live through all rounds, so that only the first allocates."""
 
@@ -91,20 +107,10 @@ class Peer:
         self.sequences = sequences  # 0: the prompt
         self.vocab = L.llama_vocab_n_tokens(L.llama_model_get_vocab(model))
         n = max(sequences, 1)
-        p = L.llama_context_default_params()
-        p.kv_unified = a.kv_unified
         # llama.cpp rounds a sequence's room up to 256 positions when each has its own.
         room = PROMPT + NEW if sequences == 0 else BEGINNING + NEW
-        p.n_ctx = n * (room if a.kv_unified else -(-room // 256) * 256)
-        p.n_batch = p.n_ubatch = PROMPT
-        p.n_seq_max = n
-        p.n_outputs_max = n
-        p.n_threads = p.n_threads_batch = a.threads
-        p.flash_attn_type = FLASH[a.flash]
-        p.no_perf = True
-        self.context = L.llama_init_from_model(model, p)
-        if not self.context:
-            raise SystemExit("llama.cpp can't make a context")
+        positions = n * (room if a.kv_unified else -(-room // 256) * 256)
+        self.context = context(model, a, n, positions, PROMPT)
         if sequences == 0:
             self.start = Batch([(t, i, 0, i == PROMPT - 1) for i, t in enumerate(ids(PROMPT, 0, self.vocab))])
         else:
@@ -138,17 +144,7 @@ class Many:
     def __init__(self, model, a, parallel):
         self.parallel = parallel
         self.vocab = L.llama_vocab_n_tokens(L.llama_model_get_vocab(model))
-        p = L.llama_context_default_params()
-        p.kv_unified = a.kv_unified
-        p.n_ctx = parallel * 256
-        p.n_batch = p.n_ubatch = 1024
-        p.n_seq_max = p.n_outputs_max = parallel
-        p.n_threads = p.n_threads_batch = a.threads
-        p.flash_attn_type = FLASH[a.flash]
-        p.no_perf = True
-        self.context = L.llama_init_from_model(model, p)
-        if not self.context:
-            raise SystemExit("llama.cpp can't make a context")
+        self.context = context(model, a, parallel, parallel * 256, 1024)
         self.prompts = [ids(16 + i * 37 % 113, i, self.vocab) for i in range(MANY)]
         self.raw = Batch([(0, 0, 0, False)] * 1024)
 
@@ -227,7 +223,6 @@ def main():
         return
     repack = works(a) if a.repack is None else a.repack
     model = load(a, repack)
-    theirs = {k: Peer(model, a, n) for k, n in KEYS.items()}
     if a.many:
         # Which number of sequences suits llama.cpp best is found once.
         trials = {n: Many(model, a, n) for n in PARALLEL}
@@ -235,6 +230,8 @@ def main():
         best = max(rates, key=rates.get)
         print(f"llama.cpp, 64 prompts: {rates}, best with {best} at once", file=sys.stderr)
         theirs = {"batch_64": trials[best]}
+    else:
+        theirs = {k: Peer(model, a, n) for k, n in KEYS.items()}
     keys = list(theirs)
     rounds = {"llama.cpp": {k: [] for k in keys}}
     if not a.only_llama:

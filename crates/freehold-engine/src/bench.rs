@@ -6,7 +6,7 @@ use std::time::Instant;
 use freehold_model::cpu::KvCache;
 use freehold_model::kernels::argmax;
 use freehold_model::kernels::pool::{chunks, threads};
-use freehold_model::kernels::target::target;
+use freehold_model::kernels::target::{instruction_set, target};
 use freehold_model::kernels::weight::Products;
 use freehold_model::ops::Layout;
 use serde::Serialize;
@@ -86,7 +86,7 @@ pub fn measure(engine: &mut LocalEngine, repetitions: usize, mut each: impl FnMu
         rates,
         same: (kinds.len() > 1).then_some(same),
         threads: threads(),
-        instruction_set: target().name(),
+        instruction_set: instruction_set(),
         memory_beyond_file: memory(engine)?,
     })
 }

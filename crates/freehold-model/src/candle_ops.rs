@@ -10,7 +10,7 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout as Strides, Shape, Tensor,
 };
 
-use crate::cpu::{SHARE, rms_norm, silu_mul};
+use crate::cpu::{SHARE, gated, normed, share, sum};
 use crate::error::Result;
 use crate::kernels::weight::Products;
 use crate::kernels::{axpy, dot, exp, log_sum_exp, matmul, matmul_from_t, matmul_t, pool, softmax, versions};
@@ -125,11 +125,6 @@ impl CustomOp3 for LoraLinear {
     }
 }
 
-/// Whole rows of so many columns that are worth a task of their own.
-fn shares(cols: usize) -> usize {
-    cols * (SHARE / cols).max(1)
-}
-
 versions! {
     fn rms_norm_backward(out: &mut [f32], x: &[f32], g: &[f32], weight: &[f32], eps: f32) {
         let cols = weight.len();
@@ -169,19 +164,13 @@ impl CustomOp1 for RmsNorm {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Strides) -> Candle1 {
-        let x = slice(s, l)?;
-        let mut out = vec![0.0; x.len()];
-        let share = shares(self.weight.len());
-        pool::chunks(&mut out, share, |i, out| {
-            rms_norm(out, &x[i * share..][..out.len()], &self.weight, self.eps);
-        });
-        Ok((CpuStorage::F32(out), l.shape().clone()))
+        Ok((CpuStorage::F32(normed(slice(s, l)?, &self.weight, self.eps)), l.shape().clone()))
     }
 
     /// With r = 1/rms: dx = r·(w·g) − x·r³·mean(x·w·g).
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let mut out = vec![0.0; arg.elem_count()];
-        let share = shares(self.weight.len());
+        let share = share(self.weight.len());
         with_values(arg, |x| {
             with_values(grad, |g| {
                 pool::chunks(&mut out, share, |i, out| {
@@ -405,10 +394,7 @@ impl CustomOp2 for Add {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Strides, s2: &CpuStorage, l2: &Strides) -> Candle1 {
-        let (a, b) = (slice(s1, l1)?, slice(s2, l2)?);
-        let mut out = a.to_vec();
-        pool::chunks(&mut out, SHARE, |i, out| axpy(out, 1.0, &b[i * SHARE..][..out.len()]));
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
+        Ok((CpuStorage::F32(sum(slice(s1, l1)?, slice(s2, l2)?)), l1.shape().clone()))
     }
 
     fn bwd(
@@ -430,13 +416,7 @@ impl CustomOp2 for SiluMul {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Strides, s2: &CpuStorage, l2: &Strides) -> Candle1 {
-        let (gate, up) = (slice(s1, l1)?, slice(s2, l2)?);
-        let mut out = vec![0.0; gate.len()];
-        pool::chunks(&mut out, SHARE, |i, out| {
-            let range = i * SHARE..i * SHARE + out.len();
-            silu_mul(out, &gate[range.clone()], &up[range]);
-        });
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
+        Ok((CpuStorage::F32(gated(slice(s1, l1)?, slice(s2, l2)?)), l1.shape().clone()))
     }
 
     fn bwd(

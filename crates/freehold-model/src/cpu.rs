@@ -56,6 +56,36 @@ impl KvCache {
 /// Numbers that are worth a task of their own.
 pub(crate) const SHARE: usize = 1 << 13;
 
+/// The same in whole rows of so many columns.
+pub(crate) fn share(cols: usize) -> usize {
+    cols * (SHARE / cols).max(1)
+}
+
+/// [`rms_norm`] on all threads.
+pub(crate) fn normed(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let share = share(weight.len());
+    pool::chunks(&mut out, share, |i, out| rms_norm(out, &x[i * share..][..out.len()], weight, eps));
+    out
+}
+
+/// [`silu_mul`] on all threads.
+pub(crate) fn gated(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; gate.len()];
+    pool::chunks(&mut out, SHARE, |i, out| {
+        let range = i * SHARE..i * SHARE + out.len();
+        silu_mul(out, &gate[range.clone()], &up[range]);
+    });
+    out
+}
+
+/// `a + b` on all threads.
+pub(crate) fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
+    let mut out = a.to_vec();
+    pool::chunks(&mut out, SHARE, |i, out| axpy(out, 1.0, &b[i * SHARE..][..out.len()]));
+    out
+}
+
 /// The processor.
 #[derive(Clone, Copy, Default)]
 pub struct Cpu {
@@ -92,10 +122,12 @@ impl Ops for Cpu {
         let mut lows = results.split_off(w.len()).into_iter();
         let finished = w.iter().zip(results).map(|(w, mut out)| {
             let n = w.weight.rows;
-            let up = w.lora.as_ref().zip(w.lora.as_ref().and_then(|_| lows.next()));
-            let up = up.map(|(lora, low)| (lora.scale, lora.b.forward(&low, m, self.products)));
+            let up = w.lora.as_ref().map(|lora| {
+                let low = lows.next().unwrap_or_default();
+                (lora.scale, lora.b.forward(&low, m, self.products))
+            });
             if w.bias.is_some() || up.is_some() {
-                let share = n * (SHARE / n).max(1);
+                let share = share(n);
                 pool::chunks(&mut out, share, |i, out| {
                     if let Some(bias) = &w.bias {
                         out.chunks_mut(n).for_each(|row| axpy(row, 1.0, &bias.data));
@@ -111,12 +143,7 @@ impl Ops for Cpu {
     }
 
     fn rms_norm(&self, x: &Matrix, weight: &Matrix, eps: f32) -> Result<Matrix> {
-        let mut out = vec![0.0; x.data.len()];
-        let share = x.cols * (SHARE / x.cols).max(1);
-        pool::chunks(&mut out, share, |i, out| {
-            rms_norm(out, &x.data[i * share..][..out.len()], &weight.data, eps);
-        });
-        Ok(Matrix::new(out, x.rows, x.cols))
+        Ok(Matrix::new(normed(&x.data, &weight.data, eps), x.rows, x.cols))
     }
 
     fn rope(&self, x: &Matrix, heads: usize, base: f32, layout: &Layout) -> Result<Matrix> {
@@ -154,18 +181,11 @@ impl Ops for Cpu {
     }
 
     fn silu_mul(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix> {
-        let mut out = vec![0.0; gate.data.len()];
-        pool::chunks(&mut out, SHARE, |i, out| {
-            let range = i * SHARE..i * SHARE + out.len();
-            silu_mul(out, &gate.data[range.clone()], &up.data[range]);
-        });
-        Ok(Matrix::new(out, gate.rows, gate.cols))
+        Ok(Matrix::new(gated(&gate.data, &up.data), gate.rows, gate.cols))
     }
 
     fn add(&self, a: &Matrix, b: &Matrix) -> Result<Matrix> {
-        let mut out = a.data.to_vec();
-        pool::chunks(&mut out, SHARE, |i, out| axpy(out, 1.0, &b.data[i * SHARE..][..out.len()]));
-        Ok(Matrix::new(out, a.rows, a.cols))
+        Ok(Matrix::new(sum(&a.data, &b.data), a.rows, a.cols))
     }
 
     fn select(&self, x: &Matrix, rows: &[usize]) -> Result<Matrix> {
@@ -179,7 +199,7 @@ impl Ops for Cpu {
 
 versions! {
     /// `out = silu(gate) · up`
-    pub(crate) fn silu_mul(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    fn silu_mul(out: &mut [f32], gate: &[f32], up: &[f32]) {
         for ((o, &g), &u) in out.iter_mut().zip(gate).zip(up) {
             *o = g / (1.0 + exp(-g)) * u;
         }
@@ -188,7 +208,7 @@ versions! {
 
 versions! {
     /// Every row of `x`, as long as `weight`, over its root mean square.
-    pub(crate) fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
         let cols = weight.len();
         for (out, row) in out.chunks_mut(cols).zip(x.chunks(cols)) {
             let scale = 1.0 / (dot(row, row) / cols as f32 + eps).sqrt();

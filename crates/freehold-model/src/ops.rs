@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::cpu::SHARE;
+use crate::cpu::share;
 use crate::error::Result;
 use crate::kernels::pool;
 use crate::kernels::weight::Weight;
@@ -144,9 +144,9 @@ pub(crate) fn rotate(x: &mut [f32], cols: usize, heads: usize, base: f32, positi
     let dim = cols / heads;
     let half = dim / 2;
     let table = rotations(dim, base, positions.iter().max().map_or(0, |p| p + 1));
-    let share = (SHARE / cols).max(1);
-    pool::chunks(x, share * cols, |i, rows| {
-        for (row, &p) in rows.chunks_mut(cols).zip(&positions[i * share..]) {
+    let share = share(cols);
+    pool::chunks(x, share, |i, rows| {
+        for (row, &p) in rows.chunks_mut(cols).zip(&positions[i * share / cols..]) {
             let (cos, sin) = (&table.cos[p * half..][..half], &table.sin[p * half..][..half]);
             for head in row.chunks_mut(dim) {
                 let (lo, hi) = head.split_at_mut(half);

@@ -9,7 +9,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 
-use super::pool;
+use super::pool::{self, Places};
 
 /// Rows of a tile, and columns.
 pub const SIDE: usize = 16;
@@ -265,10 +265,6 @@ pub struct Factor<'a> {
     pub fill: Fill<'a>,
 }
 
-struct Columns(*mut f32);
-// SAFETY: every task writes other columns (see `products`).
-unsafe impl Sync for Columns {}
-
 thread_local! {
     /// The last activations' tiles: room that need not be asked for, and cleared, again.
     static LAST: RefCell<Vec<Tile>> = const { RefCell::new(Vec::new()) };
@@ -287,8 +283,8 @@ pub unsafe fn products(x: &Rows, factors: &[Factor<'_>]) -> Vec<Vec<f32>> {
         if x.steps == 0 {
             result.resize(m * f.n, 0.0);
         }
-        let base = result.as_mut_ptr();
-        tasks.extend((0..f.n.div_ceil(PANEL)).map(|p| (f, Columns(base), p)));
+        let base = Places(result.as_mut_ptr());
+        tasks.extend((0..f.n.div_ceil(PANEL)).map(|p| (f, base, p)));
     }
     let depth = DEPTH / STEP;
     for from in (0..x.steps).step_by(depth) {
@@ -316,7 +312,7 @@ pub unsafe fn products(x: &Rows, factors: &[Factor<'_>]) -> Vec<Vec<f32>> {
                         } else {
                             multiply(&mut sums, [x.tile(row, from)], b, steps);
                         }
-                        let to = base.0.add(row * SIDE * n + p * PANEL);
+                        let to = base.at(row * SIDE * n + p * PANEL);
                         store(to, n, &sums, (rows, width), factor.scale, from > 0);
                     }
                 }

@@ -8,7 +8,8 @@
 use super::target::{Target, target};
 use std::cell::RefCell;
 
-use super::{pool, softmax};
+use super::pool::{self, Places};
+use super::softmax;
 
 /// Positions in a block of keys.
 pub const BLOCK: usize = 16;
@@ -419,12 +420,6 @@ pub struct Piece<'a> {
     pub first_len: usize,
 }
 
-/// Results that tasks write disjoint parts of.
-struct Out(*mut f32);
-// SAFETY: every task has rows or a key head of its own (see `attend_on`).
-#[allow(unsafe_code)]
-unsafe impl Sync for Out {}
-
 thread_local! {
     /// Results and scores of a task.
     static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
@@ -454,7 +449,7 @@ fn attend_on(q: &[f32], shape: Shape, pieces: &[Piece<'_>], target: Target) -> V
     }
     assert!(q.len() == next * columns, "attend: queries do not fit the pieces");
     let mut out: Vec<f32> = Vec::with_capacity(q.len());
-    let base = &Out(out.as_mut_ptr());
+    let base = Places(out.as_mut_ptr());
     pool::each(pieces.len() * shape.kv, |task| {
         let (piece, head) = (&pieces[task / shape.kv], task % shape.kv);
         let q = &q[piece.first * columns..][..piece.rows * columns];
@@ -466,7 +461,7 @@ fn attend_on(q: &[f32], shape: Shape, pieces: &[Piece<'_>], target: Target) -> V
             unsafe {
                 heads(mine, q, shape, head, piece, scores);
                 for (row, values) in mine.chunks_exact(wide).take(piece.rows).enumerate() {
-                    let to = base.0.add((piece.first + row) * columns + head * wide);
+                    let to = base.at((piece.first + row) * columns + head * wide);
                     std::ptr::copy_nonoverlapping(values.as_ptr(), to, wide);
                 }
             }

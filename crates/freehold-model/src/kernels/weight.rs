@@ -13,7 +13,7 @@ use half::{bf16, f16};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx;
-use super::pool;
+use super::pool::{self, Places};
 use super::target::{Target, target};
 use super::tiled::{self, Tiled};
 
@@ -162,10 +162,7 @@ fn kernel(target: Target) -> Piece {
 }
 
 /// A buffer that threads write disjoint columns of.
-struct Columns(*mut f32, usize);
-// SAFETY: every task writes other columns (see `Columns::write`).
-#[allow(unsafe_code)]
-unsafe impl Sync for Columns {}
+struct Columns(Places, usize);
 
 impl Columns {
     /// Copies the first `width` columns of `tile[m, BLOCK]` to the columns from `column` on.
@@ -177,7 +174,7 @@ impl Columns {
         for (row, values) in tile.as_chunks::<BLOCK>().0.iter().enumerate() {
             // SAFETY: the caller's promise.
             unsafe {
-                let to = self.0.add(row * self.1 + column);
+                let to = self.0.at(row * self.1 + column);
                 if width == BLOCK {
                     to.cast::<[f32; BLOCK]>().write_unaligned(*values);
                 } else {
@@ -317,7 +314,7 @@ impl Weight {
         let (n, k) = (self.rows, self.cols);
         assert!(x.len() >= m * k, "Weight::forward: fewer values than rows");
         let mut out = vec![0.0; m * n];
-        let base = Columns(out.as_mut_ptr(), n);
+        let base = Columns(Places(out.as_mut_ptr()), n);
         let piece = kernel(target);
         let base = &base;
         scratch_each(n.div_ceil(BLOCK), |block, scratch, tile| {
@@ -354,7 +351,7 @@ impl Weight {
         let (n, k) = (self.rows, self.cols);
         assert!(g.len() >= m * n, "Weight::backward: fewer values than rows");
         let mut out = vec![0.0; m * k];
-        let base = Columns(out.as_mut_ptr(), k);
+        let base = Columns(Places(out.as_mut_ptr()), k);
         let piece = kernel(target);
         let base = &base;
         scratch_each(k.div_ceil(BLOCK), |block, scratch, tile| {

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 pub use self::blocks::{Block, Format};
 use self::dot::{LANES, QUAD, Tile, code_bytes, pack, plain, scale_count, unpack};
 use self::rows::{CHUNK, Rows};
-use super::pool;
+use super::pool::{self, Places};
 use super::target::{Target, target};
 
 /// Rows that one pass over a tile serves.
@@ -127,12 +127,6 @@ fn loops(format: Format, target: Target) -> Loops {
         _ => of!(8, 8, 32, false, false),
     }
 }
-
-/// A buffer that tasks write disjoint columns of.
-struct Columns(*mut f32);
-// SAFETY: every task writes other columns (see `Work::store`).
-#[allow(unsafe_code)]
-unsafe impl Sync for Columns {}
 
 impl Tiled {
     /// Regroups a matrix of blocks as the file has it. Row `i` of the result is row `from(i)` of the file.
@@ -365,7 +359,7 @@ fn forward_on(matrices: &[&Tiled], x: &[f32], m: usize, target: Target) -> Vec<V
     let mut tasks = Vec::new();
     for (i, (w, result)) in matrices.iter().zip(&mut results).enumerate() {
         let Some((_, rows)) = rounded.iter().find(|(f, _)| alike(*f, w.format)) else { continue };
-        let work = Work { w, rows, m, base: Columns(result.as_mut_ptr()), loops: loops(w.format, target) };
+        let work = Work { w, rows, m, base: Places(result.as_mut_ptr()), loops: loops(w.format, target) };
         tasks.extend((0..w.rows.div_ceil(LANES).div_ceil(work.tiles())).map(|group| (i, group)));
         works.push(work);
     }
@@ -385,7 +379,7 @@ struct Work<'a> {
     w: &'a Tiled,
     rows: &'a Rows,
     m: usize,
-    base: Columns,
+    base: Places,
     loops: Loops,
 }
 
@@ -466,7 +460,7 @@ impl Work<'_> {
         // SAFETY: row < m and the columns of a tile end at n, so this lies inside the result; no other task has these columns.
         #[allow(unsafe_code)]
         unsafe {
-            let to = self.base.0.add(row * n + tile * LANES);
+            let to = self.base.at(row * n + tile * LANES);
             if width == LANES {
                 // A copy of a known size is two instructions.
                 to.cast::<[f32; LANES]>().write_unaligned(values);
