@@ -21,6 +21,7 @@ not llama.cpp at its best.
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -34,7 +35,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROMPT, BEGINNING, NEW = 512, 16, 32
-MANY, MANY_NEW, PARALLEL = 64, 64, (16, 32, 64)
+MANY, MANY_NEW, PARALLEL = 64, 64, (8, 16, 32)
 KEYS = {"prefill_512": 0, "decode_1": 1, "decode_16": 16, "decode_32": 32}
 FLASH = {"auto": L.LLAMA_FLASH_ATTN_TYPE_AUTO, "on": L.LLAMA_FLASH_ATTN_TYPE_ENABLED, "off": L.LLAMA_FLASH_ATTN_TYPE_DISABLED}
 ERROR = 4  # GGML_LOG_LEVEL_ERROR
@@ -84,10 +85,10 @@ class Batch:
         L.llama_synchronize(context)
 
 
-def context(model, a, sequences, positions, batch):
+def context(model, a, sequences, positions, batch, unified):
     """Room for so many sequences with so many positions in all, and so many tokens a step."""
     p = L.llama_context_default_params()
-    p.kv_unified = a.kv_unified
+    p.kv_unified = unified
     p.n_ctx = positions
     p.n_batch = p.n_ubatch = batch
     p.n_seq_max = p.n_outputs_max = sequences
@@ -110,7 +111,7 @@ class Peer:
         # llama.cpp rounds a sequence's room up to 256 positions when each has its own.
         room = PROMPT + NEW if sequences == 0 else BEGINNING + NEW
         positions = n * (room if a.kv_unified else -(-room // 256) * 256)
-        self.context = context(model, a, n, positions, PROMPT)
+        self.context = context(model, a, n, positions, PROMPT, a.kv_unified)
         if sequences == 0:
             self.start = Batch([(t, i, 0, i == PROMPT - 1) for i, t in enumerate(ids(PROMPT, 0, self.vocab))])
         else:
@@ -139,12 +140,15 @@ class Peer:
 
 
 class Many:
-    """64 prompts of mixed length, 64 new tokens each, so many at once; a sequence that is done makes room for the next."""
+    """64 prompts of mixed length, 64 new tokens each, so many at once; a sequence that is done makes room for the next.
 
-    def __init__(self, model, a, parallel):
-        self.parallel = parallel
+    `unified`: one cache for all sequences. `mixed`: prompts are read beside the others' next tokens, and not in steps of their own.
+    """
+
+    def __init__(self, model, a, parallel, unified, mixed):
+        self.parallel, self.mixed = parallel, mixed
         self.vocab = L.llama_vocab_n_tokens(L.llama_model_get_vocab(model))
-        self.context = context(model, a, parallel, parallel * 256, 1024)
+        self.context = context(model, a, parallel, parallel * (192 if unified else 256), 1024, unified)
         self.prompts = [ids(16 + i * 37 % 113, i, self.vocab) for i in range(MANY)]
         self.raw = Batch([(0, 0, 0, False)] * 1024)
 
@@ -155,19 +159,21 @@ class Many:
         waiting, running, free = list(range(MANY)), [], list(range(self.parallel))
         clock = time.perf_counter()
         while waiting or running:
-            entries = []
-            for r in running:
-                entries.append((r["next"], r["position"], r["slot"], True))
+            entries, asked = [], []
+            if self.mixed or not (waiting and free):
+                asked = list(running)
+                entries = [(r["next"], r["position"], r["slot"], True) for r in running]
             while waiting and free and len(entries) + len(self.prompts[waiting[0]]) <= 512 + self.parallel:
                 prompt, slot = self.prompts[waiting.pop(0)], free.pop()
                 entries += [(t, i, slot, i == len(prompt) - 1) for i, t in enumerate(prompt)]
                 running.append({"slot": slot, "position": len(prompt) - 1, "made": 0})
+                asked.append(running[-1])
             for i, entry in enumerate(entries):
                 self.raw.set(i, *entry)
             self.raw.raw.n_tokens = len(entries)
             self.raw.decode(self.context)
-            logits = np.ctypeslib.as_array(L.llama_get_logits(self.context), (len(running), self.vocab))
-            for r, token in zip(running, logits.argmax(axis=1).tolist()):
+            logits = np.ctypeslib.as_array(L.llama_get_logits(self.context), (len(asked), self.vocab))
+            for r, token in zip(asked, logits.argmax(axis=1).tolist()):
                 r["next"], r["position"], r["made"] = token, r["position"] + 1, r["made"] + 1
                 if r["made"] == MANY_NEW:
                     L.llama_memory_seq_rm(memory, r["slot"], -1, -1)
@@ -224,12 +230,13 @@ def main():
     repack = works(a) if a.repack is None else a.repack
     model = load(a, repack)
     if a.many:
-        # Which number of sequences suits llama.cpp best is found once.
-        trials = {n: Many(model, a, n) for n in PARALLEL}
-        rates = {n: max(t.measure() for _ in range(2)) for n, t in trials.items()}
+        # Which way suits llama.cpp best is found once.
+        rates = {}
+        for way in itertools.product(PARALLEL, (False, True), (False, True)):
+            rates[way] = Many(model, a, *way).measure()
+            print("llama.cpp, {} at once, unified {}, mixed {}: {:.0f} new tokens/s".format(*way, rates[way]), file=sys.stderr)
         best = max(rates, key=rates.get)
-        print(f"llama.cpp, 64 prompts: {rates}, best with {best} at once", file=sys.stderr)
-        theirs = {"batch_64": trials[best]}
+        theirs = {"batch_64": Many(model, a, *best)}
     else:
         theirs = {k: Peer(model, a, n) for k, n in KEYS.items()}
     keys = list(theirs)
@@ -256,6 +263,8 @@ def main():
             line += f"   freehold {m['freehold']:8.1f}   ratio {m['freehold'] / m['llama.cpp']:.2f}"
         print(line)
     settings = {"flash": a.flash, "mmap": a.mmap, "kv_unified": a.kv_unified, "repack": repack}
+    if a.many:
+        settings |= dict(zip(("parallel", "kv_unified", "mixed"), best))
     info = L.llama_print_system_info().decode()
     print(json.dumps({"model": a.name, "threads": a.threads, "llama.cpp": info, "settings": settings, "rounds": rounds}))
 

@@ -25,6 +25,8 @@ pub enum ModelError {
         "the prompt has {prompt} tokens and {new} new ones may follow, but the model's context is {context}: shorten the prompt or lower --max-tokens"
     )]
     Context { prompt: usize, new: usize, context: usize },
+    #[error("device `{name}`: {reason}")]
+    Device { name: String, reason: String },
     #[error("compute: {0}")]
     Compute(#[from] candle_core::Error),
 }

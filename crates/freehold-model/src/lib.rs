@@ -9,6 +9,7 @@ pub mod gguf;
 pub mod kernels;
 mod model;
 pub mod ops;
+pub mod primitives;
 mod spec;
 pub mod template;
 pub mod tokenizer;

@@ -1,5 +1,5 @@
-//! The operations a decoder is made of. [`crate::cpu::Cpu`] is ours; [`crate::candle_ops::Candle`] is the oracle, has
-//! gradients, and is the way to other devices.
+//! The operations a decoder is made of. [`crate::cpu::Cpu`] is ours; [`crate::candle_ops::Candle`] has our gradients, for training;
+//! [`crate::primitives::Primitives`] is made of candle's own operations only: the oracle of both, and the way to other devices.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -137,6 +137,14 @@ fn rotations(dim: usize, base: f32, positions: usize) -> Arc<Rotations> {
         *table = Arc::new(Rotations { positions, cos: cos.concat(), sin: sin.concat() });
     }
     Arc::clone(table)
+}
+
+/// Cosines and sines of some positions, `[positions, dim / 2]` each.
+pub(crate) fn rotation_rows(dim: usize, base: f32, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
+    let half = dim / 2;
+    let table = rotations(dim, base, positions.iter().max().map_or(0, |p| p + 1));
+    let rows = |from: &[f32]| positions.iter().flat_map(|p| &from[p * half..][..half]).copied().collect();
+    (rows(&table.cos), rows(&table.sin))
 }
 
 /// Rotates every head of every row; `sign` is −1 for the inverse (the gradient).

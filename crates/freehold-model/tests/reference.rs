@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use candle_core::{DType, Device};
 use freehold_hub::{Cache, Silent};
 use freehold_model::Model;
 use freehold_model::adapter::{Adapter, LoraMatrices};
@@ -12,6 +13,7 @@ use freehold_model::decoder::{Decoder, Panels};
 use freehold_model::kernels::log_sum_exp;
 use freehold_model::kernels::weight::Products;
 use freehold_model::ops::{Layout, Ops};
+use freehold_model::primitives::{DeviceCache, Primitives};
 use freehold_model::template::{Message, Role};
 use serde::Deserialize;
 
@@ -90,10 +92,13 @@ fn check_model(name: &str, fixture_name: &str) {
     let (exact, rounding) = (decoder(Products::Exact), decoder(Products::Same));
     let oracle = Candle { products: Products::Exact, ..Candle::default() };
     let candle = Decoder::new(oracle, Arc::clone(&panels), None).expect("decoder");
+    let primitives = Primitives::new(Device::Cpu, DType::F32);
+    let primitives = Decoder::new(primitives, Arc::clone(&panels), None).expect("decoder");
     for want in &fixture.logprobs {
         let runs = [
             (last_logits(&exact, &want.ids, KvCache::new(model.spec.layers)), TOLERANCE),
             (last_logits(&candle, &want.ids, ()), TOLERANCE),
+            (last_logits(&primitives, &want.ids, DeviceCache::new(model.spec.layers)), TOLERANCE),
             (last_logits(&rounding, &want.ids, KvCache::new(model.spec.layers)), ROUNDING_TOLERANCE),
         ];
         for (logits, tolerance) in runs {
@@ -153,6 +158,32 @@ fn the_templates_own_system_prompt_is_known() {
     );
 }
 
+/// Logits after `a`, in two pieces through a shared beginning, beside another sequence.
+fn pieces<O: Ops>(
+    decoder: &Decoder<O>,
+    a: &[u32],
+    b: &[u32],
+    empty: O::Cache,
+    continuing: impl Fn(&O::Cache) -> O::Cache,
+) -> Vec<f32> {
+    let fresh = continuing(&empty);
+    let mut first = [empty];
+    let mut layout = Layout::default();
+    layout.push(5, 0, 0);
+    decoder.forward(&a[..5], &layout, &mut first).expect("forward");
+    let mut caches = [continuing(&first[0]), fresh];
+    let mut layout = Layout::default();
+    layout.push(a.len() - 5, 5, 0);
+    layout.push(b.len(), 0, 1);
+    let ids: Vec<u32> = a[5..].iter().chain(b).copied().collect();
+    let x = decoder.forward(&ids, &layout, &mut caches).expect("forward");
+    decoder.ops.values(&decoder.logits(&x, &[a.len() - 6]).expect("logits")).expect("values")
+}
+
+fn close(a: &[f32], b: &[f32]) -> bool {
+    a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-2)
+}
+
 #[test]
 fn caches_and_batches_change_nothing_and_adapters_do() {
     let model = model("smollm2-135m-instruct");
@@ -161,20 +192,15 @@ fn caches_and_batches_change_nothing_and_adapters_do() {
     let a = model.tokenizer.encode("The capital of France is Paris, and the capital of").expect("encodes");
     let b = model.tokenizer.encode("Water boils").expect("encodes");
     let alone = last_logits(&cpu, &a, KvCache::new(model.spec.layers));
-    // in two pieces through a shared prefix, beside another sequence
-    let mut first = KvCache::new(model.spec.layers);
-    let mut layout = Layout::default();
-    layout.push(5, 0, 0);
-    cpu.forward(&a[..5], &layout, std::slice::from_mut(&mut first)).expect("forward");
-    let first = Arc::new(first);
-    let mut caches = [KvCache::continuing(&first), KvCache::new(model.spec.layers)];
-    let mut layout = Layout::default();
-    layout.push(a.len() - 5, 5, 0);
-    layout.push(b.len(), 0, 1);
-    let ids: Vec<u32> = a[5..].iter().chain(&b).copied().collect();
-    let x = cpu.forward(&ids, &layout, &mut caches).expect("forward");
-    let batched = cpu.logits(&x, &[a.len() - 6]).expect("logits");
-    assert!(alone == *batched.data, "neighbours and cached beginnings must not change a bit");
+    let batched = pieces(&cpu, &a, &b, KvCache::new(model.spec.layers), |cache| {
+        KvCache::continuing(&Arc::new(cache.clone()))
+    });
+    assert!(alone == batched, "neighbours and cached beginnings must not change a bit");
+    let primitives =
+        Decoder::new(Primitives::new(Device::Cpu, DType::F32), Arc::clone(&panels), None).expect("decoder");
+    let alone_there = last_logits(&primitives, &a, DeviceCache::new(model.spec.layers));
+    let batched = pieces(&primitives, &a, &b, DeviceCache::new(model.spec.layers), DeviceCache::clone);
+    assert!(close(&alone_there, &batched), "nor more than the order of sums in candle's own operations");
 
     let mut adapter = Adapter::default();
     let rank = 2;
@@ -186,8 +212,12 @@ fn caches_and_batches_change_nothing_and_adapters_do() {
     let treated = Decoder::new(Cpu { products: Products::Exact }, Arc::clone(&panels), Some(&adapter))
         .expect("decoder");
     let oracle = Candle { products: Products::Exact, ..Candle::default() };
-    let oracle = Decoder::new(oracle, panels, Some(&adapter)).expect("decoder");
+    let oracle = Decoder::new(oracle, Arc::clone(&panels), Some(&adapter)).expect("decoder");
     let (x, y) = (last_logits(&treated, &a, KvCache::new(model.spec.layers)), last_logits(&oracle, &a, ()));
-    assert!(x.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-2), "both backends apply an adapter alike");
+    assert!(close(&x, &y), "both backends apply an adapter alike");
+    let oracle = Primitives::new(Device::Cpu, DType::F32);
+    let oracle = Decoder::new(oracle, panels, Some(&adapter)).expect("decoder");
+    let y = last_logits(&oracle, &a, DeviceCache::new(model.spec.layers));
+    assert!(close(&x, &y), "and so do candle's own operations");
     assert!(x.iter().zip(&alone).any(|(a, b)| (a - b).abs() > 1e-3), "an adapter changes something");
 }

@@ -1,11 +1,15 @@
-//! No gradient is cut and none is wrong: finite differences over every trainable tensor of a tiny model, for both kinds of target.
+//! No gradient is cut and none is wrong: over every trainable tensor of a tiny model, for both kinds of target, they equal finite differences and
+//! what candle's automatic differentiation makes of its own operations.
 
 use std::sync::Arc;
 
+use candle_core::{D, DType, Device, Tensor, Var};
 use freehold_model::DecoderSpec;
 use freehold_model::candle_ops::Target;
-use freehold_model::decoder::{PROJECTIONS, Panels};
+use freehold_model::decoder::{Decoder, PROJECTIONS, Panels};
 use freehold_model::kernels::weight::Products;
+use freehold_model::ops::{Layout, Lora};
+use freehold_model::primitives::{DeviceCache, Primitives};
 use freehold_treat::lora::{Sequence, Trainable, initial};
 
 fn noise(seed: &mut u64) -> f32 {
@@ -56,17 +60,22 @@ fn sequences() -> Vec<Sequence> {
     ]
 }
 
-fn check(architecture: &str) {
+/// A model whose adapter is not at its beginning: there B is zero, and so is the gradient of A.
+fn trainable(architecture: &str) -> (Arc<Panels>, Trainable) {
     let panels = tiny(architecture);
     let targets: Vec<String> = PROJECTIONS.iter().map(|p| p.to_string()).collect();
     let start = initial(&panels, &targets, 0, 3, 2.0, 5);
-    let mut model = Trainable::new(panels, &start, Products::Exact).expect("a model");
+    let mut model = Trainable::new(Arc::clone(&panels), &start, Products::Exact).expect("a model");
     let mut seed = 23;
     for p in &mut model.parameters {
-        // B starts at zero, where the gradient of A is zero too; any other point tells more.
         p.value.iter_mut().for_each(|v| *v += 0.3 * noise(&mut seed));
     }
     model.publish().expect("published");
+    (panels, model)
+}
+
+fn check(architecture: &str) {
+    let (_, mut model) = trainable(architecture);
     let data = sequences();
     let all: Vec<&Sequence> = data.iter().collect();
     let (_, gradients) = model.gradients(&all).expect("gradients");
@@ -110,4 +119,81 @@ fn qwen2_gradients_equal_finite_differences() {
 #[test]
 fn llama_gradients_equal_finite_differences() {
     check("llama");
+}
+
+/// Sum of weight · loss, in candle's own operations on logits `[targets, vocab]`.
+fn loss(logits: &Tensor, targets: &[(Target, f32)]) -> candle_core::Result<Tensor> {
+    let largest = logits.max_keepdim(D::Minus1)?.detach();
+    let shifted = logits.broadcast_sub(&largest)?;
+    let log_q = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?;
+    let mut total = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+    for (row, (target, weight)) in targets.iter().enumerate() {
+        let log_q = log_q.get(row)?;
+        let of = |t: u32| log_q.get(t as usize);
+        let one = match target {
+            Target::Token(t) => of(*t)?.neg()?,
+            Target::Distribution(p) => {
+                let mut kl = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+                let (mut kept_p, mut kept_q) = (0.0, Tensor::zeros((), DType::F32, &Device::Cpu)?);
+                for &(t, p) in p.iter() {
+                    let p = f64::from(p);
+                    kl = (kl + ((of(t)? * -p)? + p * p.ln())?)?;
+                    kept_p += p;
+                    kept_q = (kept_q + of(t)?.exp()?)?;
+                }
+                let rest = 1.0 - kept_p;
+                let log_rest_q = (1.0 - kept_q)?.log()?;
+                (kl + ((log_rest_q * -rest)? + rest * rest.ln())?)?
+            }
+        };
+        total = (total + (one * f64::from(*weight))?)?;
+    }
+    Ok(total)
+}
+
+fn check_against_candle(architecture: &str) -> candle_core::Result<()> {
+    let (panels, model) = trainable(architecture);
+    let data = sequences();
+    let (mine, gradients) = model.gradients(&data.iter().collect::<Vec<_>>()).expect("gradients");
+
+    let mut decoder =
+        Decoder::new(Primitives::new(Device::Cpu, DType::F32), Arc::clone(&panels), None).expect("a decoder");
+    let mut vars = Vec::new();
+    for p in &model.parameters {
+        vars.push(Var::from_slice(&p.value, p.shape, &Device::Cpu)?);
+    }
+    for (i, ab) in vars.chunks(2).enumerate() {
+        let (a, b) = (ab[0].as_tensor().clone(), ab[1].as_tensor().clone());
+        let rank = a.dim(0)?;
+        decoder.set_lora(i / 7, i % 7, Some(Lora { a, b, scale: 2.0, rank }));
+    }
+    let (mut ids, mut layout, mut rows, mut targets) =
+        (Vec::new(), Layout::default(), Vec::new(), Vec::new());
+    for (i, s) in data.iter().enumerate() {
+        rows.extend(s.targets.iter().map(|t| ids.len() + t.0));
+        targets.extend(s.targets.iter().map(|t| (t.1.clone(), t.2)));
+        layout.push(s.ids.len(), 0, i);
+        ids.extend(&s.ids);
+    }
+    let mut caches = vec![DeviceCache::new(panels.spec.layers); data.len()];
+    let x = decoder.forward(&ids, &layout, &mut caches).expect("forward");
+    let total = loss(&decoder.logits(&x, &rows).expect("logits"), &targets)?;
+    let theirs = f64::from(total.to_scalar::<f32>()?);
+    assert!((mine - theirs).abs() < 1e-4 * theirs.abs(), "{architecture}: loss {mine}, candle's {theirs}");
+    let store = total.backward()?;
+    for ((var, gradient), p) in vars.iter().zip(&gradients).zip(&model.parameters) {
+        let want = store.get(var).expect("a gradient").flatten_all()?.to_vec1::<f32>()?;
+        let size = want.iter().fold(0f32, |m, v| m.max(v.abs()));
+        for (got, want) in gradient.iter().zip(&want) {
+            assert!((got - want).abs() < 1e-3 * size, "{architecture} {}: {got}, candle's {want}", p.name);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn gradients_equal_candles_own() {
+    for architecture in ["qwen2", "llama"] {
+        check_against_candle(architecture).expect("candle computes");
+    }
 }
