@@ -130,6 +130,7 @@ fn options() -> freehold_engine::Options {
         silence: Duration::from_millis(600),
         pause: Duration::from_millis(5),
         system: None,
+        stream: true,
     }
 }
 
@@ -314,4 +315,25 @@ fn nobody_there_is_one_clear_error() {
         .expect("nobody there");
     assert!(error.to_string().contains("no answer"), "{error}");
     assert_eq!(Address::parse("models/qwen.gguf"), None);
+}
+
+#[test]
+fn a_question_asked_alone_comes_whole_when_streams_are_off() {
+    let server = serve(|_, _| chat("one"));
+    let address = Address::parse(&format!("{}#a-model", server.url)).expect("an address");
+    let options = freehold_engine::Options { stream: false, ..options() };
+    let endpoint = Endpoint::connect(&address, None, options).expect("an endpoint");
+    let prompt = endpoint.prompt(&[Message::user("alone")]).expect("a prompt");
+    let mut told = 0;
+    let request = Request { prompt, max_new_tokens: 8, sampling: Sampling::GREEDY };
+    endpoint
+        .generate(&[request], &mut |event| {
+            if let Event::Done(_, g) = event {
+                told += g.prompt_tokens + g.new_tokens;
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("an answer");
+    assert_eq!(told, 10, "how many tokens it read and made");
+    assert!(server.asked.lock().expect("the log").iter().all(|a| a.body["stream"] == false));
 }

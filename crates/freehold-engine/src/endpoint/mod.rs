@@ -61,6 +61,8 @@ pub struct Options {
     /// The first pause before another try; later ones are longer.
     pub pause: Duration,
     pub system: Option<String>,
+    /// Whether a question that is asked alone comes as a stream. Streams of some servers, of llama-cpp-python for one, leave `usage` out.
+    pub stream: bool,
 }
 
 impl Default for Options {
@@ -71,6 +73,7 @@ impl Default for Options {
             silence: Duration::from_secs(120),
             pause: Duration::from_secs(1),
             system: None,
+            stream: true,
         }
     }
 }
@@ -377,7 +380,7 @@ impl Engine for Endpoint {
 
     fn generate(&self, requests: &[Request], on: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<()> {
         // A person watches one answer; many are waited for, and then a cut one can be asked again without a trace.
-        let live = requests.len() == 1;
+        let live = self.options.stream && requests.len() == 1;
         self.at_once(requests, |r, text| self.ask(r, live, text), &mut |i, came| match came {
             Came::Text(text) => on(Event::Text(i, &text)),
             Came::Done(Ok(heard)) => on(Event::Done(i, generation(heard))),

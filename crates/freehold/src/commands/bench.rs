@@ -94,6 +94,6 @@ pub fn run(common: &Common, model: &str, rounds: usize, against: Option<&str>, u
 fn server(url: &str) -> Result<Endpoint> {
     let address = Address::parse(url)
         .with_context(|| format!("--against {url}: not an http:// or https:// address"))?;
-    let options = Options { concurrency: 32, ..Options::default() };
+    let options = Options { concurrency: 32, stream: false, ..Options::default() };
     Ok(Endpoint::connect(&address, std::env::var(KEY_VARIABLE).ok(), options)?)
 }
