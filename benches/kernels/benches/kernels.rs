@@ -5,7 +5,7 @@ use freehold_model::kernels::attention::{Piece, Run, Shape, attend};
 use freehold_model::kernels::tiled::{Block, Tiled};
 use freehold_model::kernels::weight::{Products, Weight};
 
-const BLOCKS: [(Block, &str); 12] = [
+const BLOCKS: [(Block, &str); 19] = [
     (Block::Q4_0, "Q4_0"),
     (Block::Q4_1, "Q4_1"),
     (Block::Q5_0, "Q5_0"),
@@ -18,6 +18,13 @@ const BLOCKS: [(Block, &str); 12] = [
     (Block::Q6K, "Q6_K"),
     (Block::Iq4Nl, "IQ4_NL"),
     (Block::Iq4Xs, "IQ4_XS"),
+    (Block::Iq1S, "IQ1_S"),
+    (Block::Iq1M, "IQ1_M"),
+    (Block::Iq2Xxs, "IQ2_XXS"),
+    (Block::Iq2Xs, "IQ2_XS"),
+    (Block::Iq2S, "IQ2_S"),
+    (Block::Iq3Xxs, "IQ3_XXS"),
+    (Block::Iq3S, "IQ3_S"),
 ];
 
 /// In and out of a projection of about the default model's size; a multiple of every block's length.
