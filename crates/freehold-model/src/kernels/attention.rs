@@ -99,6 +99,39 @@ impl Lanes for Plain {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+mod wide {
+    //! With NEON, which every such processor has.
+    #![allow(unsafe_code)]
+    use super::{BLOCK, Lanes};
+    use std::arch::aarch64::*;
+
+    #[derive(Clone, Copy)]
+    pub struct Neon([float32x4_t; 4]);
+
+    // SAFETY: 16 floats are read or written.
+    impl Lanes for Neon {
+        #[inline(always)]
+        fn splat(v: f32) -> Self {
+            unsafe { Neon([vdupq_n_f32(v); 4]) }
+        }
+        #[inline(always)]
+        fn load(from: &[f32; BLOCK]) -> Self {
+            unsafe { Neon(std::array::from_fn(|i| vld1q_f32(from.as_ptr().add(4 * i)))) }
+        }
+        #[inline(always)]
+        fn store(self, to: &mut [f32; BLOCK]) {
+            for (i, v) in self.0.into_iter().enumerate() {
+                unsafe { vst1q_f32(to.as_mut_ptr().add(4 * i), v) }
+            }
+        }
+        #[inline(always)]
+        fn fma(self, b: Self, c: Self) -> Self {
+            unsafe { Neon(std::array::from_fn(|i| vfmaq_f32(c.0[i], self.0[i], b.0[i]))) }
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod wide {
     //! With AVX2 and with AVX-512. The methods are always inlined, and [`super::attend_on`] has them only in functions that have the features.
@@ -433,6 +466,8 @@ pub fn attend(q: &[f32], shape: Shape, pieces: &[Piece<'_>]) -> Vec<f32> {
 fn attend_on(q: &[f32], shape: Shape, pieces: &[Piece<'_>], target: Target) -> Vec<f32> {
     let heads: Heads = match target {
         Target::Portable => all::<Plain>,
+        #[cfg(target_arch = "aarch64")]
+        Target::Neon => all::<wide::Neon>,
         #[cfg(target_arch = "x86_64")]
         Target::Avx2 => all_256,
         #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,8 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
+#[cfg(target_arch = "aarch64")]
+mod arm;
 pub mod attention;
 pub mod pool;
 pub mod target;

@@ -15,6 +15,9 @@ pub enum Target {
     /// The same, and tiles of bfloat16 (AMX) where many rows meet a matrix.
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     Amx,
+    /// NEON with dot products (Armv8.2).
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 /// Environment variable that holds the kernels to a plainer instruction set: `portable`, `avx2` or `avx512`.
@@ -38,6 +41,10 @@ pub fn available() -> Vec<Target> {
             }
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("dotprod") {
+        all.push(Target::Neon);
+    }
     all
 }
 
@@ -60,11 +67,9 @@ impl Target {
     }
 
     /// Whether it has tiles of bfloat16.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     pub fn has_tiles(self) -> bool {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        return self == Target::Amx;
-        #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-        return false;
+        self == Target::Amx
     }
 
     pub fn name(self) -> &'static str {
@@ -76,6 +81,8 @@ impl Target {
             Target::Avx512 => "AVX-512",
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Target::Amx => "AMX",
+            #[cfg(target_arch = "aarch64")]
+            Target::Neon => "NEON",
         }
     }
 }

@@ -51,8 +51,10 @@ pub enum Products {
 }
 
 /// Fewer rows than this are faster without tiles of bfloat16.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const TILES_FROM: usize = 24;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 impl Products {
     /// Whether `m` rows go by tiles of bfloat16.
     fn in_tiles(self, m: usize, target: Target) -> bool {
@@ -151,9 +153,31 @@ mod wide {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+mod wide {
+    //! The tile of [`super::super::arm`].
+    use super::super::arm;
+    use super::Tiles;
+
+    pub struct Neon;
+
+    impl Tiles for Neon {
+        #[inline(always)]
+        fn forward<const R: usize>(out: &mut [&mut [f32]; R], x: &[&[f32]; R], w: &[f32]) {
+            // SAFETY: every such processor has NEON.
+            #[allow(unsafe_code)]
+            unsafe {
+                arm::forward_neon(out, x, w)
+            }
+        }
+    }
+}
+
 fn kernel(target: Target) -> Piece {
     match target {
         Target::Portable => piece::<Plain, 3>,
+        #[cfg(target_arch = "aarch64")]
+        Target::Neon => piece::<wide::Neon, 3>,
         #[cfg(target_arch = "x86_64")]
         Target::Avx2 => piece::<wide::Avx2, 3>,
         #[cfg(target_arch = "x86_64")]
@@ -334,6 +358,7 @@ impl Weight {
     }
 
     /// `g[m, rows] · W → [m, cols]`: the gradient with respect to `forward`'s input. In floats, but for quantised weights where there are tiles.
+    #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), allow(unused_variables))]
     pub fn backward(&self, g: &[f32], m: usize, products: Products) -> Vec<f32> {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if let Store::Blocks(t) = &self.store

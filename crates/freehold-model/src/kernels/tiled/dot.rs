@@ -1,5 +1,5 @@
-//! The inner loop of a quantised product, one tile of 16 outputs by `R` rows, in plain Rust. The vector versions in `x86.rs` give the
-//! same bits: sums inside a group are integers, and groups are added in the same order with the same roundings.
+//! The inner loop of a quantised product, one tile of 16 outputs by `R` rows, in plain Rust. The vector versions in `x86.rs` and
+//! `neon.rs` give the same bits: sums inside a group are integers, and groups are added in the same order with the same roundings.
 
 use half::f16;
 
@@ -29,6 +29,24 @@ pub const fn code_bytes(bits: usize) -> usize {
 /// Half-precision numbers of one run of 32 weights of every lane.
 pub const fn scale_count(group: usize, min: bool) -> usize {
     LANES * (CHUNK / group) * if min { 2 } else { 1 }
+}
+
+/// Everything that a vector loop reads, checked once.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub fn check<const BITS: usize, const GROUP: usize, const MIN: bool, const R: usize>(
+    tile: &Tile<'_>,
+    rows: &Rows,
+    first: usize,
+) {
+    let (chunks, end) = (tile.chunks, first + R);
+    assert!(
+        rows.k == chunks * CHUNK && rows.codes.len() >= end * rows.k && rows.scales.len() >= end * chunks
+    );
+    assert!(rows.extra.len() >= end * chunks * (CHUNK / GROUP));
+    assert!(
+        tile.codes.len() >= chunks * code_bytes(BITS)
+            && tile.scales.len() >= chunks * scale_count(GROUP, MIN)
+    );
 }
 
 /// Codes of one run: `[8][16 lanes][4]`.

@@ -10,6 +10,8 @@ mod blocks;
 mod brain;
 mod codebooks;
 mod dot;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -82,6 +84,20 @@ fn loops(format: Format, target: Target) -> Loops {
                         plain::<8, $group, $min, false, ROWS>,
                     ),
                     unpack: unpack_all::<$bits, $table>,
+                },
+                #[cfg(target_arch = "aarch64")]
+                Target::Neon => Loops {
+                    packed: (
+                        neon::dot::<$bits, $code, $group, $min, $table, 1>,
+                        neon::dot::<$bits, $code, $group, $min, $table, SOME>,
+                        neon::dot::<$bits, $code, $group, $min, $table, ROWS>,
+                    ),
+                    unpacked: (
+                        neon::dot::<8, $code, $group, $min, false, 1>,
+                        neon::dot::<8, $code, $group, $min, false, SOME>,
+                        neon::dot::<8, $code, $group, $min, false, ROWS>,
+                    ),
+                    unpack: neon::unpack_all::<$bits, $table>,
                 },
                 #[cfg(target_arch = "x86_64")]
                 Target::Avx2 => Loops {

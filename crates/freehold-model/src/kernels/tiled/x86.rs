@@ -6,28 +6,11 @@
 use std::arch::x86_64::*;
 
 use super::blocks::TABLE;
-use super::dot::{LANES, QUAD, Tile, code_bytes, scale_count};
+use super::dot::{LANES, QUAD, Tile, check, code_bytes, scale_count};
 use super::rows::{CHUNK, Rows};
 
 /// Runs of 32 weights that are fetched ahead of their use.
 const AHEAD: usize = 8;
-
-/// Everything that the loops below read, checked once.
-fn check<const BITS: usize, const GROUP: usize, const MIN: bool, const R: usize>(
-    tile: &Tile<'_>,
-    rows: &Rows,
-    first: usize,
-) {
-    let (chunks, end) = (tile.chunks, first + R);
-    assert!(
-        rows.k == chunks * CHUNK && rows.codes.len() >= end * rows.k && rows.scales.len() >= end * chunks
-    );
-    assert!(rows.extra.len() >= end * chunks * (CHUNK / GROUP));
-    assert!(
-        tile.codes.len() >= chunks * code_bytes(BITS)
-            && tile.scales.len() >= chunks * scale_count(GROUP, MIN)
-    );
-}
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
