@@ -188,7 +188,8 @@ fn gate(r: &mut Reader<'_>, t: &Table<'_>) -> Option<Gate> {
 }
 
 fn topic(r: &mut Reader<'_>, t: &Table<'_>) -> Topic {
-    let mut known = vec!["id", "about", "status", "udhr", "core", "title", "names", "probe", "answer"];
+    let mut known =
+        vec!["id", "about", "status", "udhr", "core", "languages", "title", "names", "probe", "answer"];
     known.extend(CLAIMS.map(|c| c.0));
     r.known(t, &known);
     let mut topic = Topic {
@@ -197,6 +198,7 @@ fn topic(r: &mut Reader<'_>, t: &Table<'_>) -> Topic {
         status: r.choice(t, "status", &STATUS).unwrap_or(Status::Settled),
         udhr: r.counts(t, "udhr", 30),
         core: r.bool(t, "core").unwrap_or(false),
+        languages: r.strings(t, "languages"),
         title: r.text(t, "title"),
         names: r.lists(t, "names"),
         claims: Vec::new(),

@@ -135,6 +135,8 @@ pub struct Topic {
     pub status: Status,
     pub udhr: Vec<u8>,
     pub core: bool,
+    /// The languages it is written in; empty: all of the charter's.
+    pub languages: Vec<Lang>,
     pub title: Text,
     /// Words by which a text is recognised as speaking of this topic, by language.
     pub names: BTreeMap<Lang, Vec<String>>,
@@ -147,6 +149,11 @@ pub struct Topic {
 impl Topic {
     pub fn claims_of(&self, kind: ClaimKind) -> impl Iterator<Item = &Claim> {
         self.claims.iter().filter(move |c| c.kind == kind)
+    }
+
+    /// The languages that its texts are due in.
+    pub fn languages_of<'a>(&'a self, charter: &'a Charter) -> &'a [Lang] {
+        if self.languages.is_empty() { &charter.languages } else { &self.languages }
     }
 
     /// True when no probe of the topic may be used in training.

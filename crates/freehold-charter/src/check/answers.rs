@@ -29,7 +29,7 @@ pub(super) fn check(c: &Charter, t: &Topic, path: &str, s: &mut Sink) {
 fn answer(c: &Charter, t: &Topic, a: &ReferenceAnswer, path: &str, s: &mut Sink) {
     let id: String = a.probe.chars().take(80).collect();
     let what = format!("answer to `{id}`");
-    lang::complete(c, s, &format!("{path}.text"), &what, &a.text, Severity::Error);
+    lang::complete(c, t.languages_of(c), s, &format!("{path}.text"), &what, &a.text, Severity::Error);
     lang::known(c, s, &format!("{path}.reasoning"), &format!("{what}: reasoning"), &a.reasoning);
     let probe = t.probe(&a.probe);
     match probe {

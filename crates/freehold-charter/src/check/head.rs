@@ -46,8 +46,16 @@ pub(super) fn check(c: &Charter, s: &mut Sink) {
             s.error(&path, format!("language `{lang}` is listed twice"));
         }
     }
-    lang::complete(c, s, "charter.reply_script", "reply_script", &c.reply_script, Severity::Error);
-    lang::complete(c, s, "charter.title", "title", &c.title, Severity::Warning);
+    lang::complete(
+        c,
+        &c.languages,
+        s,
+        "charter.reply_script",
+        "reply_script",
+        &c.reply_script,
+        Severity::Error,
+    );
+    lang::complete(c, &c.languages, s, "charter.title", "title", &c.title, Severity::Warning);
     if !(c.coverage_threshold > 0.0 && c.coverage_threshold <= 1.0) {
         s.error("charter.coverage_threshold", "`coverage_threshold` must be above 0 and at most 1");
     }

@@ -64,9 +64,10 @@ pub(super) fn known<T: Blank>(
     }
 }
 
-/// As [`known`], and every language of the charter must be there.
+/// As [`known`], and every language that is `due` must be there.
 pub(super) fn complete<T: Blank>(
     charter: &Charter,
+    due: &[Lang],
     sink: &mut Sink,
     path: &str,
     what: &str,
@@ -75,12 +76,8 @@ pub(super) fn complete<T: Blank>(
 ) {
     known(charter, sink, path, what, by_lang);
     let key = path.rsplit('.').next().unwrap_or(path);
-    let missing: Vec<String> = charter
-        .languages
-        .iter()
-        .filter(|l| !by_lang.contains_key(*l))
-        .map(|l| format!("{key}.{l}"))
-        .collect();
+    let missing: Vec<String> =
+        due.iter().filter(|l| !by_lang.contains_key(*l)).map(|l| format!("{key}.{l}")).collect();
     if missing.is_empty() {
         return;
     }
@@ -94,13 +91,14 @@ pub(super) fn complete<T: Blank>(
 /// Evidence in every language, no list and no pattern empty.
 pub(super) fn evidence(
     charter: &Charter,
+    due: &[Lang],
     sink: &mut Sink,
     path: &str,
     what: &str,
     by_lang: &BTreeMap<Lang, Patterns>,
 ) {
     let path = format!("{path}.evidence");
-    complete(charter, sink, &path, &format!("{what}: evidence"), by_lang, Severity::Error);
+    complete(charter, due, sink, &path, &format!("{what}: evidence"), by_lang, Severity::Error);
     for (lang, patterns) in by_lang.iter().filter(|(_, p)| !p.blank()) {
         for (i, list) in patterns.iter().enumerate() {
             let path = format!("{path}.{lang}.{i}");

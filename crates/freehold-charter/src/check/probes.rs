@@ -23,7 +23,7 @@ pub(super) fn check(c: &Charter, t: &Topic, path: &str, s: &mut Sink) {
 fn probe(c: &Charter, t: &Topic, p: &Probe, path: &str, s: &mut Sink) {
     let id: String = p.id.chars().take(80).collect();
     let what = format!("probe `{id}`");
-    lang::complete(c, s, &format!("{path}.text"), &what, &p.text, Severity::Error);
+    lang::complete(c, t.languages_of(c), s, &format!("{path}.text"), &what, &p.text, Severity::Error);
     for (lang, text) in p.text.iter().filter(|(_, text)| text.len() > LONG_PROBE) {
         let message =
             format!("{what} ({lang}) has {} bytes; a question of at most {LONG_PROBE} is enough", text.len());

@@ -28,8 +28,15 @@ fn topic(c: &Charter, t: &Topic, path: &str, s: &mut Sink) {
             );
         }
     }
-    lang::complete(c, s, &format!("{path}.title"), "title", &t.title, Severity::Warning);
-    lang::complete(c, s, &format!("{path}.names"), "names", &t.names, Severity::Error);
+    for (i, lang) in t.languages.iter().enumerate().filter(|(_, l)| !c.languages.contains(l)) {
+        let shown: String = lang.chars().take(40).collect();
+        s.error(
+            &format!("{path}.languages.{i}"),
+            format!("`{shown}` is no language of the charter, which has {}", c.languages.join(", ")),
+        );
+    }
+    lang::complete(c, t.languages_of(c), s, &format!("{path}.title"), "title", &t.title, Severity::Warning);
+    lang::complete(c, t.languages_of(c), s, &format!("{path}.names"), "names", &t.names, Severity::Error);
     for (lang, names) in &t.names {
         lang::words(s, &format!("{path}.names.{lang}"), "names", names);
     }
@@ -97,8 +104,8 @@ fn word(kind: ClaimKind) -> &'static str {
 fn claim(c: &Charter, t: &Topic, k: &Claim, path: &str, s: &mut Sink) {
     let id: String = k.id.chars().take(80).collect();
     let what = format!("{} `{id}`", word(k.kind));
-    lang::complete(c, s, &format!("{path}.text"), &what, &k.text, Severity::Error);
-    lang::evidence(c, s, path, &what, &k.evidence);
+    lang::complete(c, t.languages_of(c), s, &format!("{path}.text"), &what, &k.text, Severity::Error);
+    lang::evidence(c, t.languages_of(c), s, path, &what, &k.evidence);
     let held = matches!(k.kind, ClaimKind::Position | ClaimKind::Narrative | ClaimKind::Frame);
     if held && k.holder.as_deref().is_none_or(|h| h.trim().is_empty()) {
         s.error(
@@ -117,7 +124,7 @@ fn claim(c: &Charter, t: &Topic, k: &Claim, path: &str, s: &mut Sink) {
     if wrong && k.why.is_empty() {
         s.error(path, format!("{what} has no `why`: say what is false or misleading about it"));
     } else if wrong {
-        lang::complete(c, s, &format!("{path}.why"), &why, &k.why, Severity::Warning);
+        lang::complete(c, t.languages_of(c), s, &format!("{path}.why"), &why, &k.why, Severity::Warning);
     } else {
         lang::known(c, s, &format!("{path}.why"), &why, &k.why);
     }
