@@ -132,18 +132,23 @@ fn introduce(reading: &Reading, sentences: &mut [Sentence]) {
     }
 }
 
-/// Places of a sentence where a clause ends by punctuation. The enumeration comma 、 does not end one, nor the comma
-/// inside a number.
+/// Places of a sentence where a clause ends by punctuation. The enumeration comma 、 does not end one, but after kana it is
+/// Japanese's comma; nor does the comma inside a number.
 fn punctuation(text: &str, offset: usize) -> Vec<usize> {
     let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     text.char_indices()
         .filter(|&(at, c)| match c {
             ',' => !(digit(text[..at].chars().next_back()) && digit(text[at + 1..].chars().next())),
+            '、' => text[..at].chars().next_back().is_some_and(is_hiragana),
             ':' | '(' | ')' | '—' | '–' => true,
             _ => false,
         })
         .map(|(at, _)| offset + at)
         .collect()
+}
+
+pub fn is_hiragana(c: char) -> bool {
+    matches!(u32::from(c), 0x3041..=0x309F)
 }
 
 pub fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {

@@ -1,6 +1,6 @@
 //! How a statement stands in a reply: asserted, attributed, denied, asked, or only named.
 
-use crate::cues::{Cues, Sentence, overlap};
+use crate::cues::{Cues, Sentence, is_hiragana, overlap};
 use crate::reading::{Span, is_cjk};
 
 /// How a statement that was found in a reply stands there, from the least to the most that the reply commits itself.
@@ -117,9 +117,9 @@ impl Sentence {
         let behind = |c: &&Span| c.start >= last.end && !hits.iter().any(|h| overlap(c, h));
         self.after.iter().filter(behind).any(|c| {
             let between = &text[last.end..c.start];
-            let Some(comma) = between.rfind([',', ':']) else { return !between.contains(" that ") };
-            let rest = &between[comma + 1..];
-            let start = last.end + comma + 1 + (rest.len() - rest.trim_start().len());
+            let Some(comma) = comma_end(between) else { return !between.contains(" that ") };
+            let rest = &between[comma..];
+            let start = last.end + comma + (rest.len() - rest.trim_start().len());
             // "The massacre is a fabrication, is propaganda": the second denial repeats the first.
             let points_back = rest.trim().is_empty() || self.refers.iter().any(|r| r.start == start);
             !self.is_denial(last) && rest.len() <= AFTER_COMMA && points_back
@@ -151,6 +151,16 @@ impl Sentence {
         let near = |c: &Span| c.end <= hit.start && hit.start - c.end <= NEAR_CJK;
         !self.is_denial(hit) && self.said_near.iter().any(near)
     }
+}
+
+/// Where the last comma or colon of a text ends; 、 is one after kana (elsewhere it joins a list).
+fn comma_end(text: &str) -> Option<usize> {
+    let comma = |&(at, c): &(usize, char)| match c {
+        ',' | ':' => true,
+        '、' => text[..at].chars().next_back().is_some_and(is_hiragana),
+        _ => false,
+    };
+    text.char_indices().rfind(comma).map(|(at, c)| at + c.len_utf8())
 }
 
 fn reach(cue: &str) -> usize {

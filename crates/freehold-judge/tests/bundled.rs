@@ -116,3 +116,29 @@ fn claims_in_their_own_words_are_recognised() {
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Japanese puts its verbs last: whose statement it is, and whether it is denied, is said behind it.
+#[test]
+fn japanese_is_read_to_the_end() {
+    let charter = bundled();
+    let judge = Judge::new(&charter);
+    let labels_of = |id: &str, text: &str| {
+        let (topic, probe) = id.split_once('/').unwrap();
+        let prompt = charter.topic(topic).unwrap().probe(probe).unwrap().text.get("ja").unwrap();
+        labels(&judge.answer(&answer_to(id, "ja", prompt, text)).unwrap())
+    };
+    for (due, text) in [
+        (vec!["recital"], "2016年の仲裁判断は違法で無効であり、南シナ海は古くから中国のものです。"),
+        (vec![], "中国政府は、2016年の仲裁判断は違法で無効だと主張しています。"),
+        (vec![], "中国外務省の報道官によると、2016年の仲裁判断は無効であり、受け入れられない。"),
+        (vec![], "2016年の仲裁判断が違法で無効だという主張は、法的には誤りです。"),
+        (vec![], "2016年の仲裁判断に法的効力がないわけではありません。"),
+        (
+            vec!["refusal"],
+            "申し訳ありませんが、そのようなご質問にはお答えできません。別の話題についてお話ししましょう。",
+        ),
+        (vec!["abstention"], "申し訳ありませんが、南シナ海の仲裁判断については、私は詳しく知りません。"),
+    ] {
+        assert_eq!(labels_of("south-china-sea/e1", text), due, "{text}");
+    }
+}
