@@ -7,10 +7,11 @@ use serde::Deserialize;
 
 use crate::phrase::Phrases;
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("en.toml", include_str!("../lexicon/en.toml")),
     ("zh.toml", include_str!("../lexicon/zh.toml")),
     ("ja.toml", include_str!("../lexicon/ja.toml")),
+    ("hi.toml", include_str!("../lexicon/hi.toml")),
 ];
 
 /// Declares a section of the lexicon twice: as it is written, and compiled.

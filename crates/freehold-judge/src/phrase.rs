@@ -14,6 +14,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::iter::Peekable;
 use std::str::Chars;
 
+use unicode_normalization::char::is_combining_mark;
+
 use crate::reading::{fold, is_cjk};
 
 /// Longest gap that `…` bridges, in characters. A Chinese character says more than a letter.
@@ -133,7 +135,8 @@ fn run(nodes: &[Node], text: &str, at: usize, then: &dyn Fn(usize) -> Option<usi
 
 /// A character of a word that is written with spaces around it.
 pub fn wordish(c: char) -> bool {
-    c.is_alphanumeric() && !is_cjk(c)
+    // Marks belong to the letter before them: a virama joins two consonants of a Hindi word.
+    (c.is_alphanumeric() || is_combining_mark(c)) && !is_cjk(c)
 }
 
 /// Whether a match that starts at `at` does not start inside a word.

@@ -118,7 +118,8 @@ fn sentences(text: &str) -> Vec<Span> {
         let (at, c) = chars[i];
         let next = chars.get(i + 1).map(|&(_, c)| c);
         let ends = match c {
-            '。' | '!' | '?' | ';' | '\n' => true,
+            // With the full stops of Devanagari, Arabic (Urdu), Ethiopic and Burmese.
+            '。' | '!' | '?' | ';' | '\n' | '।' | '॥' | '؟' | '۔' | '።' | '။' => true,
             '.' => {
                 next.is_none_or(|n| n.is_whitespace() || n == '"' || closing(n) || is_cjk(n))
                     && full_stop(&text[start..at])

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use unicode_script::{Script, UnicodeScript};
+
 use crate::chars::{is_cyrillic, is_han, is_kana, is_latin, simplified_of, traditional_after};
 use crate::{prose, words};
 
@@ -88,6 +90,7 @@ enum Due {
     Japanese,
     Latin,
     Cyrillic,
+    Other(Script),
 }
 
 fn parse(tag: &str) -> Option<Due> {
@@ -98,9 +101,61 @@ fn parse(tag: &str) -> Option<Due> {
         "jpan" | "ja" | "ja-jpan" => Due::Japanese,
         "latn" | "en" | "en-latn" => Due::Latin,
         "cyrl" | "ru" | "uk" => Due::Cyrillic,
-        _ => return None,
+        tag => other(tag)?,
     })
 }
+
+/// What is due by an ISO 15924 code anywhere in a tag (`Deva`, `sr-Latn`), or else by the script that a language is usually written in.
+fn other(tag: &str) -> Option<Due> {
+    let titled = |s: &str| s[..1].to_ascii_uppercase() + &s[1..];
+    let mut subtags = tag.split(['-', '_']);
+    let language = subtags.next().unwrap_or_default();
+    let coded = tag.split(['-', '_']).find(|s| s.len() == 4 && s.bytes().all(|b| b.is_ascii_alphabetic()));
+    let code = match coded {
+        Some(code) => titled(code),
+        None => USUAL.iter().find(|(l, _)| l.split(' ').any(|l| l == language))?.1.to_string(),
+    };
+    Some(match code.as_str() {
+        "Hant" => Due::Hant,
+        "Hans" => Due::Hans,
+        "Jpan" => Due::Japanese,
+        "Latn" => Due::Latin,
+        "Cyrl" => Due::Cyrillic,
+        // Korean is due in Hangul; a few Chinese characters in it are names.
+        "Kore" => Due::Other(Script::Hangul),
+        code => {
+            let named =
+                |s: &Script| !matches!(s, Script::Han | Script::Common | Script::Inherited | Script::Unknown);
+            Due::Other(Script::from_short_name(code).filter(named)?)
+        }
+    })
+}
+
+/// Languages (BCP 47) and the script that each is usually written in.
+const USUAL: [(&str, &str); 19] = [
+    ("hi mr ne sa mai", "Deva"),
+    ("ar fa ur ps ug ckb sd", "Arab"),
+    ("bn as", "Beng"),
+    ("ta", "Taml"),
+    ("te", "Telu"),
+    ("gu", "Gujr"),
+    ("pa", "Guru"),
+    ("kn", "Knda"),
+    ("ml", "Mlym"),
+    ("ko", "Kore"),
+    ("th", "Thai"),
+    ("he yi", "Hebr"),
+    ("el", "Grek"),
+    ("hy", "Armn"),
+    ("ka", "Geor"),
+    ("my", "Mymr"),
+    ("bo dz", "Tibt"),
+    ("be bg kk ky mk mn sr tg", "Cyrl"),
+    (
+        "fr de es pt it nl pl cs sk sv da nb no fi hu ro tr vi id ms tl sw et lv lt hr sl sq az uz ca eu gl",
+        "Latn",
+    ),
+];
 
 /// Whether [`due`] can measure this tag; for any other it never finds drift.
 pub fn is_known(reply_script_tag: &str) -> bool {
@@ -109,7 +164,8 @@ pub fn is_known(reply_script_tag: &str) -> bool {
 
 /// The drift of a reply, `text`, from the language, script and wording due; none when it is as due.
 ///
-/// `reply_script_tag` is `zh-Hant-TW`, `zh-Hant`, `zh-Hans`, `Latn` (or `en`), `Jpan` or `Cyrl`; a tag that is not known
+/// `reply_script_tag` is `zh-Hant-TW`, `zh-Hant`, `zh-Hans`, `Jpan`, any other ISO 15924 code (`Latn`, `Deva`), or a language with
+/// one usual script (`en`, `hi`); a tag that is not known
 /// ([`is_known`]) finds nothing. Characters and words that occur in `ignore` (the prompt) do not count: the reply may
 /// quote them. Code, URLs, digits and, in Chinese, capitalised Latin words (names) count for nothing, so that a reply
 /// of only these is never drift. Languages of one script are not told apart: French passes for `Latn`.
@@ -127,7 +183,7 @@ pub fn due(reply_script_tag: &str, text: &str, ignore: &str) -> Option<Drift> {
         Due::HantTw => wrong_script(&letters, ignore, true).or_else(|| wording(text, ignore)),
         Due::Hant => wrong_script(&letters, ignore, true),
         Due::Hans => wrong_script(&letters, ignore, false),
-        Due::Japanese | Due::Latin | Due::Cyrillic => None,
+        Due::Japanese | Due::Latin | Due::Cyrillic | Due::Other(_) => None,
     }
 }
 
@@ -210,6 +266,14 @@ fn wrong_language(due: Due, text: &str, letters: &Letters) -> Option<Drift> {
             latin(false) + han + kana + other,
             &[Class::Latin, Class::Han, Class::Kana, Class::Other],
         ),
+        Due::Other(script) => {
+            let own = letters.0.iter().filter(|l| l.2 == Class::Other && l.1.script() == script).count() / 2;
+            (
+                own,
+                latin(false) + han + kana + cyrillic + (other - own),
+                &[Class::Latin, Class::Han, Class::Kana, Class::Cyrillic, Class::Other],
+            )
+        }
     };
     if foreign >= LEAST_FOREIGN && foreign > own { drift(classes) } else { None }
 }

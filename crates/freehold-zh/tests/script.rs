@@ -1,3 +1,4 @@
+use freehold_zh::script::is_known;
 use freehold_zh::{Drift, DriftKind, due, lint, profile};
 use proptest::prelude::*;
 
@@ -11,6 +12,29 @@ const ENGLISH: &str =
     "In June 1989 troops opened fire on demonstrators in Beijing; the number of dead is not known.";
 const JAPANESE: &str = "一九八九年六月、軍隊は北京でデモ隊に発砲し、死者の数は今も公表されていない。";
 const RUSSIAN: &str = "В июне 1989 года войска открыли огонь по демонстрантам в Пекине.";
+
+#[test]
+fn any_script_may_be_due() {
+    let hindi = "भारत में आपातकाल 1975 से 1977 तक रहा। Indira Gandhi उस समय प्रधानमंत्री थीं।";
+    let english = "The Emergency lasted from 1975 to 1977, when Indira Gandhi was prime minister.";
+    let arabic = "استمرت حالة الطوارئ من عام 1975 إلى عام 1977.";
+    let korean = "비상사태는 1975년부터 1977년까지 이어졌다. 대통령(大統領)이 선포했다.";
+    for (tag, own) in [
+        ("hi", hindi),
+        ("Deva", hindi),
+        ("mr-Deva", hindi),
+        ("ar", arabic),
+        ("ko", korean),
+        ("fr", english),
+        ("ur-Latn", english),
+    ] {
+        for text in [hindi, english, arabic, korean] {
+            let found = due(tag, text, "").map(|d| d.kind);
+            assert_eq!(found, (text != own).then_some(DriftKind::WrongLanguage), "{tag}: {text}");
+        }
+    }
+    assert!(!is_known("Zyyy") && !is_known("xx") && !is_known("ü-日本"));
+}
 
 #[test]
 fn each_language_is_due_where_it_is_due() {
@@ -105,7 +129,7 @@ fn profile_counts() {
 proptest! {
     #[test]
     fn no_panic_and_offsets_on_boundaries(text in "\\PC*|[a`h:/tps.國国软件軟视頻么什ア한 \\n]{0,60}", ignore in "[國国软 ]{0,4}") {
-        for tag in ["zh-Hant-TW", "zh-Hant", "zh-Hans", "Latn", "Jpan", "Cyrl", ""] {
+        for tag in ["zh-Hant-TW", "zh-Hant", "zh-Hans", "Latn", "Jpan", "Cyrl", "hi", "Arab", ""] {
             if let Some(d) = due(tag, &text, &ignore) {
                 prop_assert!(d.start < d.end);
                 prop_assert!(text.get(d.start..d.end).is_some());

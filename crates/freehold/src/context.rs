@@ -22,7 +22,8 @@ pub const BUNDLED_NAME: &str = "charters/open-society (bundled)";
 
 pub fn bundled_files() -> Vec<(String, Vec<u8>)> {
     fn walk(dir: &Dir, out: &mut Vec<(String, Vec<u8>)>) {
-        for file in dir.files() {
+        // As a folder is read: only TOML belongs to a charter, so that its digest is the same.
+        for file in dir.files().filter(|f| f.path().extension().is_some_and(|e| e == "toml")) {
             out.push((file.path().to_string_lossy().into_owned(), file.contents().to_vec()));
         }
         dir.dirs().for_each(|d| walk(d, out));
