@@ -16,6 +16,10 @@ pub enum AuditError {
     Busy(PathBuf),
     #[error("{0} holds no run (no run.json)")]
     NoRun(PathBuf),
+    #[error("{path}, line {line}: {reason}")]
+    Answer { path: PathBuf, line: usize, reason: String },
+    #[error("{0} holds a run already; choose another folder with --out")]
+    Taken(PathBuf),
     #[error("nothing to ask: the charter has no probe or control in {0}")]
     Nothing(String),
 }

@@ -1,9 +1,12 @@
 //! A run's folder: written line by line, readable after a kill at any moment.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use freehold_judge::decide::Decision;
 use freehold_judge::run::{Answer, RunRecord, Scorecard, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,40 +19,95 @@ pub struct Folder {
     _lock: File,
 }
 
-/// A file of JSON lines that is only ever appended to.
+/// What a line of a run's file answers: nothing with the same key is asked twice.
+pub trait Keyed {
+    fn key(&self) -> &str;
+}
+
+impl Keyed for Answer {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// A file of JSON lines that is only ever appended to. In memory are the keys and where each line lies, not the lines: a run may
+/// have a hundred thousand of them.
 pub struct Lines<T> {
     file: File,
     path: PathBuf,
-    pub seen: Vec<T>,
+    /// Offset and length in bytes.
+    index: HashMap<String, (u64, usize)>,
+    end: u64,
+    of: PhantomData<T>,
 }
 
-impl<T: Serialize + DeserializeOwned> Lines<T> {
+impl<T: Serialize + DeserializeOwned + Keyed> Lines<T> {
     /// Reads what is there; a last line that a kill cut short is dropped.
     fn open(path: PathBuf) -> Result<Self> {
-        let mut file =
-            OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(io(&path))?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(io(&path))?;
-        let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        if whole < text.len() {
-            file.set_len(whole as u64).map_err(io(&path))?;
-            file.seek(SeekFrom::End(0)).map_err(io(&path))?;
+        let file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(io(&path))?;
+        let mut lines = Self { file, path, index: HashMap::new(), end: 0, of: PhantomData };
+        let mut reader = BufReader::new(lines.file.try_clone().map_err(io(&lines.path))?);
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            let n = reader.read_until(b'\n', &mut line).map_err(io(&lines.path))?;
+            if n == 0 {
+                break;
+            }
+            if line.last() != Some(&b'\n') {
+                lines.file.set_len(lines.end).map_err(io(&lines.path))?;
+                break;
+            }
+            if !line.trim_ascii().is_empty() {
+                let value: T = serde_json::from_slice(&line).map_err(|e| AuditError::Damaged {
+                    path: lines.path.clone(),
+                    line: number,
+                    reason: e.to_string(),
+                })?;
+                lines.index.insert(value.key().to_string(), (lines.end, n));
+            }
+            lines.end += n as u64;
         }
-        let seen = parse_lines(&path, &text[..whole])?;
-        Ok(Self { file, path, seen })
+        Ok(lines)
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.index.contains_key(key)
+    }
+
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The line with this key, read back.
+    pub fn get(&mut self, key: &str) -> Result<Option<T>> {
+        let Some(&(at, n)) = self.index.get(key) else { return Ok(None) };
+        let mut line = vec![0; n];
+        let read = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_exact(&mut line));
+        read.map_err(io(&self.path))?;
+        let damaged = |e: serde_json::Error| AuditError::Damaged {
+            path: self.path.clone(),
+            line: 0,
+            reason: e.to_string(),
+        };
+        serde_json::from_slice(&line).map(Some).map_err(damaged)
     }
 
     /// Appends a line and hands it to the system, so that a kill loses nothing that was answered.
-    pub fn push(&mut self, value: T) -> Result<()> {
-        let mut line = serde_json::to_vec(&value).map_err(|e| io(&self.path)(e.into()))?;
+    pub fn push(&mut self, value: &T) -> Result<()> {
+        let mut line = serde_json::to_vec(value).map_err(|e| io(&self.path)(e.into()))?;
         line.push(b'\n');
-        let before = self.file.metadata().map_err(io(&self.path))?.len();
         if let Err(e) = self.file.write_all(&line).and_then(|()| self.file.flush()) {
             // A full disk may have taken half the line.
-            let _ = self.file.set_len(before);
+            let _ = self.file.set_len(self.end);
             return Err(io(&self.path)(e));
         }
-        self.seen.push(value);
+        self.index.insert(value.key().to_string(), (self.end, line.len()));
+        self.end += line.len() as u64;
         Ok(())
     }
 }
@@ -133,21 +191,48 @@ impl Folder {
         Lines::open(self.path.join("answers.jsonl"))
     }
 
-    pub fn lines<T: Serialize + DeserializeOwned>(&self, name: &str) -> Result<Lines<T>> {
+    pub fn lines<T: Serialize + DeserializeOwned + Keyed>(&self, name: &str) -> Result<Lines<T>> {
         Lines::open(self.path.join(name))
     }
 
-    pub fn write_verdicts(&self, verdicts: &[Verdict], scorecard: &Scorecard) -> Result<()> {
-        let path = self.path.join("verdicts.jsonl");
+    pub fn write_decisions(&self, decisions: &[Decision]) -> Result<()> {
+        write_json(&self.path.join("decisions.json"), &decisions)
+    }
+
+    /// Writes the verdicts as they come, beside their place, and renames.
+    pub fn write_verdicts(&self, name: &str, each: &mut dyn FnMut(Put<'_>) -> Result<()>) -> Result<()> {
+        let path = self.path.join(name);
+        let part = path.with_extension("part");
+        let mut write = || {
+            let mut file = BufWriter::new(File::create(&part).map_err(io(&path))?);
+            each(&mut |v| {
+                serde_json::to_writer(&mut file, v).map_err(|e| io(&path)(e.into()))?;
+                file.write_all(b"\n").map_err(io(&path))
+            })?;
+            let file = file.into_inner().map_err(|e| io(&path)(e.into_error()))?;
+            file.sync_all().and_then(|()| std::fs::rename(&part, &path)).map_err(io(&path))
+        };
+        write().inspect_err(|_| drop(std::fs::remove_file(&part)))
+    }
+
+    /// A whole file of JSON lines.
+    pub fn write_json_lines<T: Serialize>(&self, name: &str, rows: &[T]) -> Result<()> {
+        let path = self.path.join(name);
         let mut bytes = Vec::new();
-        for v in verdicts {
-            serde_json::to_writer(&mut bytes, v).map_err(|e| io(&path)(e.into()))?;
+        for row in rows {
+            serde_json::to_writer(&mut bytes, row).map_err(|e| io(&path)(e.into()))?;
             bytes.push(b'\n');
         }
-        write_bytes(&path, &bytes)?;
+        write_bytes(&path, &bytes)
+    }
+
+    pub fn write_scorecard(&self, scorecard: &Scorecard) -> Result<()> {
         write_json(&self.path.join("scorecard.json"), scorecard)
     }
 }
+
+/// Takes one verdict to be written.
+pub type Put<'a> = &'a mut dyn FnMut(&Verdict) -> Result<()>;
 
 /// A finished (or unfinished) run, read back.
 #[derive(Debug, Clone)]
@@ -157,6 +242,8 @@ pub struct Run {
     pub answers: Vec<Answer>,
     pub verdicts: Vec<Verdict>,
     pub scorecard: Scorecard,
+    /// Of an audit that asked until the gates were decided.
+    pub decisions: Vec<Decision>,
 }
 
 impl Run {
@@ -173,6 +260,7 @@ impl Run {
             answers: read_lines(&path.join("answers.jsonl"))?,
             verdicts: read_lines(&path.join("verdicts.jsonl"))?,
             scorecard,
+            decisions: read_json(&path.join("decisions.json"))?.unwrap_or_default(),
         })
     }
 }

@@ -3,9 +3,15 @@
 mod audit;
 mod error;
 mod folder;
+mod import;
 mod items;
+mod model_judge;
+mod plan;
 
-pub use audit::{Leaning, Settings, Watch, audit};
+pub use audit::{Audited, Leaning, Settings, Until, Watch, audit};
 pub use error::AuditError;
-pub use folder::{Folder, Lines, Run, write_json};
+pub use folder::{Folder, Keyed, Lines, Run, write_json};
+pub use import::import;
 pub use items::{Item, Selection, items};
+pub use model_judge::{Dissent, Judged, Opinion, Place, Second, second_judge};
+pub use plan::{Row as PlanRow, plan};

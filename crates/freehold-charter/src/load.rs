@@ -7,7 +7,7 @@ use crate::error::{CharterError, Defect, Report, Severity};
 use crate::files::Files;
 use crate::read;
 use crate::sink::Sink;
-use crate::types::Charter;
+use crate::types::{Charter, Lang};
 
 impl Charter {
     /// Loads the charter in folder `path`. A charter with any error is refused, with the first one; warnings are not
@@ -33,6 +33,31 @@ impl Charter {
     /// As [`Charter::check`], from files in memory.
     pub fn check_files(name: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Report {
         Files::from_memory(name, files).map_or_else(unreadable, |files| report(&files))
+    }
+
+    /// Only what is asked and taught in these languages; claims keep all of theirs, since a model may answer in another one.
+    pub fn speaking(&self, languages: &[Lang]) -> Self {
+        fn keep<T>(text: &mut std::collections::BTreeMap<Lang, T>, languages: &[Lang]) {
+            text.retain(|lang, _| languages.contains(lang));
+        }
+        let mut charter = self.clone();
+        for topic in &mut charter.topics {
+            for probe in &mut topic.probes {
+                keep(&mut probe.text, languages);
+                keep(&mut probe.variants, languages);
+            }
+            for answer in &mut topic.answers {
+                keep(&mut answer.text, languages);
+                keep(&mut answer.variants, languages);
+                keep(&mut answer.reasoning, languages);
+            }
+        }
+        for control in &mut charter.controls {
+            keep(&mut control.text, languages);
+            keep(&mut control.answer, languages);
+        }
+        charter.controls.retain(|c| !c.text.is_empty());
+        charter
     }
 
     /// Only the topics marked `core`. Controls and gates stay, and so does the digest: it names the files. A twin in a

@@ -1,7 +1,7 @@
 //! Names of the measures that a gate may bound.
 
 /// Every measure, by the name that gates, scorecards and reports use.
-pub const MEASURES: [&str; 18] = [
+pub const MEASURES: [&str; 19] = [
     "full-answer",
     "refusal",
     "abstention",
@@ -19,6 +19,7 @@ pub const MEASURES: [&str; 18] = [
     "leaning",
     "open-book",
     "suppression",
+    "unjudged",
     "kl",
 ];
 

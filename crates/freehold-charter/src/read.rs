@@ -70,6 +70,7 @@ pub(crate) fn charter(files: &Files, sink: &mut Sink) -> Charter {
         value_basis: String::new(),
         owner: None,
         languages: Vec::new(),
+        core_languages: Vec::new(),
         reply_script: Default::default(),
         coverage_threshold: 0.5,
         max_new_tokens: 96,
@@ -140,6 +141,7 @@ fn head(r: &mut Reader<'_>, t: &Table<'_>, charter: &mut Charter) {
             "value_basis",
             "owner",
             "languages",
+            "core_languages",
             "reply_script",
             "coverage_threshold",
             "max_new_tokens",
@@ -152,6 +154,7 @@ fn head(r: &mut Reader<'_>, t: &Table<'_>, charter: &mut Charter) {
     charter.value_basis = r.string(t, "value_basis").unwrap_or_default();
     charter.owner = r.string(t, "owner");
     charter.languages = r.strings(t, "languages");
+    charter.core_languages = r.strings(t, "core_languages");
     charter.reply_script = r.text(t, "reply_script");
     charter.coverage_threshold = r.number(t, "coverage_threshold").unwrap_or(charter.coverage_threshold);
     if let Some(n) = r.count(t, "max_new_tokens", MAX_TOKENS) {

@@ -21,6 +21,8 @@ pub struct Charter {
     /// ISO 3166-1 code of the owner's own government, if it has one.
     pub owner: Option<String>,
     pub languages: Vec<Lang>,
+    /// The languages of the core subset; empty: all of them.
+    pub core_languages: Vec<Lang>,
     /// Script and wording due in a reply, by the probe's language.
     pub reply_script: BTreeMap<Lang, String>,
     /// Share of the facts due that a full answer must state, in (0, 1].

@@ -81,6 +81,19 @@ fn core_keeps_core_topics_and_their_twins() {
     let core = Charter::from_files("s", files()).unwrap().core();
     assert_eq!(core.topics.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["katyn", "tuskegee-study"]);
     assert_eq!(core.topics[0].probes[0].twin.as_deref(), Some("tuskegee-study/p1"));
+    let mute = core.speaking(&["de".into()]);
+    assert!(
+        mute.topics.iter().all(|t| t.probes.iter().all(|p| p.text.is_empty())) && mute.controls.is_empty()
+    );
+    assert!(
+        mute.topics[0].claims.iter().all(|c| !c.evidence.is_empty()),
+        "an answer may come in another language"
+    );
+    let same = core.speaking(&["en".into(), "de".into()]);
+    assert_eq!(
+        (same.topics[0].probes.len(), same.controls.len()),
+        (core.topics[0].probes.len(), core.controls.len())
+    );
     let less = Charter::from_files("s", changed(K, "core = true", "core = false")).unwrap().core();
     assert_eq!(less.topics[0].probe("p1").unwrap().twin, None);
 }
@@ -88,6 +101,13 @@ fn core_keeps_core_topics_and_their_twins() {
 #[test]
 fn charter_toml_defects() {
     finds(C, "languages = [\"en\"]\n", "languages = [\"en\", \"de\"]\n", Error, "text.de missing");
+    finds(
+        C,
+        "languages = [\"en\"]\n",
+        "languages = [\"en\"]\ncore_languages = [\"de\"]\n",
+        Error,
+        "none of the charter's",
+    );
     finds(C, "languages = [\"en\"]\n", "languages = [\"e n\"]\n", Error, "BCP-47");
     finds(C, "reply_script = { en = \"Latn\" }", "", Error, "reply_script.en missing");
     finds(C, "coverage_threshold = 0.5", "coverage_threshold = nan", Error, "finite number");

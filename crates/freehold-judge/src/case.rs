@@ -44,6 +44,7 @@ impl<'a> Case<'a> {
                 leaning: None,
                 open_book: None,
                 suppression: None,
+                unjudged: None,
                 grounds: Vec::new(),
             },
         };

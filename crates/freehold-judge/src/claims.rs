@@ -62,11 +62,21 @@ impl Compiled {
     /// leading question is affirmed.
     fn stance(&self, hits: &[Span], span: &Span, cues: &Cues<'_>) -> Stance {
         let stance = cues.stance(hits);
-        if self.sentences() == 2 && cues.repeats_the_question(span) {
-            stance.min(Stance::Asked)
-        } else {
-            stance
-        }
+        // The span as it stands in the question; or no word of evidence but the question's, and no yes to it.
+        let repeats = || {
+            cues.repeats_the_question(span)
+                || hits.iter().all(|hit| cues.repeats_the_question(hit))
+                    && !hits.iter().any(|hit| cues.sentence_of(hit).is_some_and(|s| s.confirms))
+        };
+        if self.sentences() == 2 && repeats() { stance.min(Stance::Asked) } else { stance }
+    }
+
+    /// Whether a folded text holds the evidence, in whatever stance.
+    pub fn occurs_in(&self, text: &str) -> bool {
+        self.matchers.iter().any(|m| {
+            let lists = m.find_all(text);
+            !lists.is_empty() && lists.iter().all(|hits| !hits.is_empty())
+        })
     }
 
     /// The occurrence that commits the reply most; the first of those.

@@ -10,6 +10,8 @@ use crate::reading::{Reading, Span, fold};
 #[derive(Debug, Default)]
 pub struct Sentence {
     pub question: bool,
+    /// It confirms what was asked: `是的`, `indeed`.
+    pub confirms: bool,
     /// Attributed as a whole by a sentence that introduces it.
     pub introduced: bool,
     /// Starts of contrasts (`but`, 但).
@@ -97,6 +99,7 @@ impl Sentence {
         let unquoted = text.trim_end_matches(|c: char| matches!(c, '"' | '\'' | ')') || c.is_whitespace());
         Self {
             question: unquoted.ends_with('?'),
+            confirms: lexicon.premise.confirms.first(text).is_some(),
             introduced: false,
             contrasts,
             breaks,

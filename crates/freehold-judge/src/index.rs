@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use freehold_charter::{Charter, Topic};
+use freehold_charter::{Charter, ClaimKind, Topic};
 
 use crate::claims::{Compiled, Found};
 use crate::cues::Cues;
@@ -71,6 +71,16 @@ impl TopicIndex {
     /// The claims that a reply mentions, each with the stance that commits the reply most.
     pub fn find(&self, reading: &Reading, cues: &Cues) -> Vec<Found<'_>> {
         self.claims.iter().filter_map(|c| c.find(reading, cues)).collect()
+    }
+
+    /// Whether a question, in one of its wordings, presumes an overclaim, and in none a narrative or a frame.
+    pub fn presumes_an_overclaim<'a>(&self, wordings: impl Iterator<Item = &'a String>) -> bool {
+        let wordings: Vec<String> = wordings.map(|w| fold(w)).collect();
+        let occurs = |kinds: &[ClaimKind]| {
+            let claims = self.claims.iter().filter(|c| kinds.contains(&c.kind));
+            claims.into_iter().any(|c| wordings.iter().any(|w| c.occurs_in(w)))
+        };
+        occurs(&[ClaimKind::Overclaim]) && !occurs(&[ClaimKind::Narrative, ClaimKind::Frame])
     }
 
     /// The names that occur in a folded text.

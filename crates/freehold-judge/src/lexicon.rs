@@ -73,7 +73,7 @@ section!(
 
 section!(
     /// How leading questions are put together.
-    Premise, PremiseFile: opens, asks, rejects
+    Premise, PremiseFile: opens, asks, rejects, confirms
 );
 
 #[derive(Deserialize, Default)]

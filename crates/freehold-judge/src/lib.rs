@@ -14,6 +14,7 @@ mod acts;
 mod case;
 mod claims;
 mod cues;
+pub mod decide;
 mod degenerate;
 mod grade;
 mod index;

@@ -111,6 +111,9 @@ pub struct Verdict {
     /// It abstains, and states the facts when they are before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppression: Option<bool>,
+    /// Judged by a model: part of its reply could not be read, or it had no opinion. Labels that rest on it are then not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unjudged: Option<bool>,
     pub grounds: Vec<Ground>,
 }
 
@@ -186,6 +189,12 @@ pub struct RunRecord {
     pub started: u64,
     pub finished: Option<u64>,
     pub items: usize,
+    /// Questions were drawn in random order, and no more asked when the gates were decided (`decisions.json`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub until_decided: bool,
+    /// The model whose labels the verdicts hold; none: the built-in judge's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<String>,
     pub prompt_tokens: u64,
     pub new_tokens: u64,
     /// Wall-clock seconds spent asking, over all sessions of this run.

@@ -1,6 +1,7 @@
 //! The same figures for a terminal: plain text, no colour codes, at most 100 columns.
 
 use freehold_charter::Slice;
+use freehold_judge::decide::Decision;
 use freehold_judge::run::{Rate, Scorecard};
 use freehold_stats::Estimate;
 
@@ -54,6 +55,64 @@ pub fn scorecard_text(card: &Scorecard) -> String {
     out
 }
 
+/// What several models are set beside each other by: measure, slice.
+const BESIDE: [(&str, &str); 17] = [
+    ("full-answer", "test"),
+    ("refusal", "test"),
+    ("recital", "test"),
+    ("guidance", "test"),
+    ("false-balance", "test"),
+    ("abstention", "test"),
+    ("suppression", "test"),
+    ("coverage", "test"),
+    ("open-book", "test"),
+    ("leaning", "test"),
+    ("overclaim", "test"),
+    ("spill", "test"),
+    ("degenerate", "test"),
+    ("script-drift", "test"),
+    ("correct", "harmless"),
+    ("correct", "harmful"),
+    ("insertion", "benign"),
+];
+
+fn beside<'a>(models: &'a [(String, Scorecard)], row: &str, name: &str) -> Option<&'a Rate> {
+    let (measure, slice) = BESIDE.iter().find(|(m, s)| format!("{m} ({s})") == row)?;
+    let card = &models.iter().find(|m| m.0 == name)?.1;
+    card.rates.iter().find(|r| r.measure == *measure && r.slice == *slice && r.lang == ALL && r.about == ALL)
+}
+
+/// Several models under one charter, a column each.
+pub fn models_text(models: &[(String, Scorecard)]) -> String {
+    let rows: Vec<String> = BESIDE.iter().map(|(m, s)| format!("{m} ({s})")).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let names: Vec<&str> = models.iter().map(|m| m.0.as_str()).collect();
+    let mut out = grid("models", &rows, &names, |row, name| beside(models, row, name).map(cell));
+    out.push_str("\n[ ] 95% interval\n");
+    out
+}
+
+/// The same as a Markdown table, with the number of answers.
+pub fn models_markdown(models: &[(String, Scorecard)]) -> String {
+    let mut out = String::from("| measure (slice) |");
+    models.iter().for_each(|m| out.push_str(&format!(" {} |", m.0.replace('|', "\\|"))));
+    out.push_str(&format!("\n|---|{}\n", "---|".repeat(models.len())));
+    for (measure, slice) in BESIDE {
+        let row = format!("{measure} ({slice})");
+        let cells: Vec<Option<&Rate>> = models.iter().map(|m| beside(models, &row, &m.0)).collect();
+        if cells.iter().all(Option::is_none) {
+            continue;
+        }
+        out.push_str(&format!("| {row} |"));
+        for rate in cells {
+            let shown = rate.map_or_else(|| "–".into(), |r| format!("{} n={}", cell(r), r.estimate.n));
+            out.push_str(&format!(" {shown} |"));
+        }
+        out.push('\n');
+    }
+    out
+}
+
 /// The gates, each with what decided it.
 pub fn gates_text(gates: &[GateResult]) -> String {
     if gates.is_empty() {
@@ -89,6 +148,25 @@ pub fn gates_text(gates: &[GateResult]) -> String {
         count(Status::Failed),
         count(Status::Inconclusive)
     ));
+    out
+}
+
+/// How far an audit that stops early has decided the gates.
+pub fn decisions_text(decisions: &[Decision], asked: usize, of: usize) -> String {
+    let mut out = String::new();
+    for d in decisions {
+        let status = match d.outcome {
+            Some(Status::Passed) => "PASSED",
+            Some(Status::Failed) => "FAILED",
+            Some(Status::Inconclusive) => "INCONCLUSIVE",
+            None => "undecided",
+        };
+        let figure = d.value.map(|v| format!(": {v:.3}")).unwrap_or_default();
+        let reason = d.reason.as_ref().map(|r| format!("; {r}")).unwrap_or_default();
+        let what = format!("{status:<14}{}  {} of {} asked{figure}{reason}", d.gate, d.asked, d.of);
+        out.push_str(&wrap(&what, 14));
+    }
+    out.push_str(&format!("\n{asked} of {of} questions asked. A proof needs them all: the same command without --until-decided asks the rest.\n"));
     out
 }
 

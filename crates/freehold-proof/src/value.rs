@@ -25,7 +25,7 @@ impl Kind {
 }
 
 /// Every single measure with what its values look like. What a verdict counts for is the judge's to say.
-const KNOWN: [(&str, Kind); 17] = [
+const KNOWN: [(&str, Kind); 18] = [
     ("full-answer", Kind::Label),
     ("refusal", Kind::Label),
     ("abstention", Kind::Label),
@@ -43,6 +43,7 @@ const KNOWN: [(&str, Kind); 17] = [
     ("leaning", Kind::Number),
     ("open-book", Kind::Share),
     ("suppression", Kind::Label),
+    ("unjudged", Kind::Label),
 ];
 
 /// A measure that can be compared: a single one, or labels joined by `+` (an answer counts when any of them holds).

@@ -29,6 +29,13 @@ impl Grouped {
         Ok(Self { mean, n, sums })
     }
 
+    /// From sums and counts; clusters without an observation are left out.
+    #[cfg(test)]
+    pub(crate) fn of_sums(sums: &[(f64, usize)], n: usize) -> Self {
+        let mean = sums.iter().map(|s| s.0).sum::<f64>() / n as f64;
+        Self { mean, n, sums: sums.iter().copied().filter(|s| s.1 > 0).collect() }
+    }
+
     /// The jackknife (CR3) standard error of the mean: each cluster is left out in turn (Bell & McCaffrey 2002;
     /// MacKinnon, Nielsen & Webb 2023, eq. 13). None with a single cluster; exactly 0 when no cluster matters.
     pub(crate) fn standard_error(&self) -> Option<f64> {

@@ -11,7 +11,9 @@ mod estimate;
 mod judge;
 mod multiple;
 mod paired;
+mod plan;
 mod rng;
+mod sequence;
 #[cfg(test)]
 mod simulations;
 
@@ -22,3 +24,5 @@ pub use estimate::{Bounds, Estimate, LEAST_CLUSTERS, Outcome, non_inferiority, w
 pub use judge::{Calibration, Counts, corrected_difference, rogan_gladen};
 pub use multiple::holm;
 pub use paired::{Pair, PairedDifference, SignFlip, mcnemar_exact, paired_difference, sign_flip};
+pub use plan::{Design, intraclass_correlation};
+pub use sequence::{BoundTest, Sequence, Side, clustered_sequence};

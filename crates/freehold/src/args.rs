@@ -51,10 +51,22 @@ pub enum Verb {
     Treat(Treat),
     /// Compare two runs: paired statistics, gates, report
     Compare(Compare),
-    /// Print a proof's comparison and gates, or a run's scorecard
+    /// Print a proof's comparison and gates, or a run's scorecard; or write a memo for those who decide
     Report {
         /// A proof's or a run's folder
         path: PathBuf,
+        /// Write a two-page admission memo on a run, in English and Traditional Chinese, as HTML and Markdown
+        #[arg(long)]
+        memo: bool,
+        /// Write a run in another tool's format: Inspect's log, or lm-evaluation-harness's results and samples
+        #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "memo")]
+        export: Option<Format>,
+        /// With --memo or --export: where to write it [default: the run's folder]
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// With --memo or --export: charter folder of the run [default: the bundled one]
+        #[arg(long)]
+        charter: Option<PathBuf>,
     },
     /// Talk to a model
     Chat(Chat),
@@ -108,6 +120,18 @@ pub struct Refit {
     pub recipe: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum GoldHalf {
+    Tune,
+    Report,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Format {
+    Inspect,
+    LmEval,
+}
+
 /// How an endpoint is asked; of no matter for weights in this process. Its key is read from FREEHOLD_API_KEY.
 #[derive(Debug, Args)]
 pub struct Remote {
@@ -121,15 +145,15 @@ pub struct Remote {
 
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// Catalogue names, `hf:OWNER/REPO/FILE`, paths, or endpoints (`http://HOST:PORT/v1#MODEL`)
-    #[arg(required = true)]
+    /// Catalogue names, `hf:OWNER/REPO/FILE`, paths, or endpoints (`http://HOST:PORT/v1#MODEL`); `MODEL+FOLDER` is a model with an adapter. Several end in one table
+    #[arg(required_unless_present = "plan")]
     pub models: Vec<String>,
     /// Charter folder [default: the bundled one]
     #[arg(long)]
     pub charter: Option<PathBuf>,
     /// Run folder; with several models, a folder of run folders
-    #[arg(long)]
-    pub out: PathBuf,
+    #[arg(long, required_unless_present = "plan")]
+    pub out: Option<PathBuf>,
     /// LoRA adapter (PEFT folder) on top of the model
     #[arg(long)]
     pub adapter: Option<PathBuf>,
@@ -148,6 +172,27 @@ pub struct Audit {
     /// Do not ask the test probes a second time with the facts before them
     #[arg(long)]
     pub no_open_book: bool,
+    /// Ask in random order, and no more once the charter's gates are decided (leaves out leaning and open book)
+    #[arg(long)]
+    pub until_decided: bool,
+    /// The run before treatment, which gates on differences compare with
+    #[arg(long, value_name = "RUN", requires = "until_decided")]
+    pub against: Option<PathBuf>,
+    /// Ask nothing: say how precise the rates will be, and how many topics a wanted precision needs
+    #[arg(long, conflicts_with_all = ["until_decided", "out"])]
+    pub plan: bool,
+    /// Who judges: `builtin`, `both` (a model beside it, disagreements listed), or a MODEL in its place
+    #[arg(long, value_name = "JUDGE", default_value = "builtin")]
+    pub judge: String,
+    /// With --judge both: the model that judges beside
+    #[arg(long, value_name = "MODEL", default_value = "default")]
+    pub judge_model: String,
+    /// With --plan: half the width of the 95% interval that is wanted
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, requires = "plan")]
+    pub precision: f64,
+    /// With --plan: an earlier run, whose rates and correlations are taken over
+    #[arg(long, value_name = "RUN", requires = "plan")]
+    pub like: Option<PathBuf>,
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -225,12 +270,65 @@ pub enum CharterVerb {
     },
     /// Write a commented starter charter
     New { path: PathBuf },
+    /// The questions as JSON lines (id, lang, prompt, max_new_tokens), to be answered elsewhere and judged with `judge answers`
+    Questions {
+        /// Charter folder [default: the bundled one]
+        path: Option<PathBuf>,
+        /// Only these languages, separated by commas
+        #[arg(long, value_delimiter = ',')]
+        languages: Vec<String>,
+        /// At most N probes a topic and controls a kind, in each language
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum JudgeVerb {
-    /// Agreement with answers labelled by reading
-    Check,
+    /// Agreement with answers labelled by reading: by label, language and arm
+    Check {
+        /// Only this half of the labelled answers: `tune`, or `report` [default: both]
+        #[arg(long, value_enum)]
+        half: Option<GoldHalf>,
+        /// Show every answer of which judge and reader disagree
+        #[arg(long)]
+        disagreements: bool,
+        /// Folder with the labelled answers, `before.jsonl` and `after.jsonl` [default: the bundled ones]
+        #[arg(long)]
+        gold: Option<PathBuf>,
+        /// Charter folder [default: the bundled one]
+        #[arg(long)]
+        charter: Option<PathBuf>,
+    },
+    /// Judge a finished run with a model as well: one narrow question for each claim
+    Model {
+        /// The run's folder
+        run: PathBuf,
+        /// The model that judges: catalogue name, path, or endpoint
+        #[arg(long, value_name = "MODEL")]
+        with: String,
+        /// The model's labels take the place of the built-in judge's [default: they stand beside them]
+        #[arg(long)]
+        instead: bool,
+        /// Charter folder of the run [default: the bundled one]
+        #[arg(long)]
+        charter: Option<PathBuf>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Judge answers made elsewhere: JSON lines with `id`, `lang` and `text`
+    Answers {
+        file: PathBuf,
+        /// Folder for the run
+        #[arg(long)]
+        out: PathBuf,
+        /// Name of the model that gave the answers
+        #[arg(long)]
+        model: String,
+        /// Charter folder [default: the bundled one]
+        #[arg(long)]
+        charter: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

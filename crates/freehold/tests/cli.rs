@@ -197,6 +197,143 @@ fn an_audit_goes_on_after_a_kill_and_refuses_another_charters_folder() {
     fails(&run(&args), "line 1");
 }
 
+/// Kills at random points, as a machine that is shut off does, until a run gets through.
+#[test]
+fn nothing_is_asked_twice_whenever_it_is_killed() {
+    let dir = folder();
+    let charter = starter(dir.path());
+    smollm2();
+    let audit = |out: &Path| {
+        let mut c = freehold();
+        c.args(["audit", "smollm2", "--charter", path(&charter), "--out", path(out)]);
+        c.stderr(Stdio::piped()).stdout(Stdio::null());
+        c
+    };
+    let whole = dir.path().join("whole");
+    let started = std::time::Instant::now();
+    assert!(audit(&whole).status().expect("runs").success());
+    let took = started.elapsed().as_millis() as u64;
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_nanos()
+        as u64;
+    let mut state = seed;
+    let cut = dir.path().join("cut");
+    for _ in 0..8 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut child = audit(&cut).spawn().expect("starts");
+        std::thread::sleep(std::time::Duration::from_millis((state >> 33) % took.max(1)));
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    let last = audit(&cut).output().expect("runs");
+    assert!(last.status.success(), "seed {seed}: {}", text(&last.stderr));
+    for name in ["answers.jsonl", "open_book.jsonl", "leaning.jsonl"] {
+        let lines = |run: &Path| {
+            let text = std::fs::read_to_string(run.join(name)).expect("lines");
+            let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
+            lines.sort();
+            lines
+        };
+        // Each question once, and the same words as without any kill.
+        assert_eq!(lines(&cut), lines(&whole), "{name}, seed {seed}");
+    }
+    for name in ["verdicts.jsonl", "scorecard.json"] {
+        let read = |run: &Path| std::fs::read_to_string(run.join(name)).expect("a file");
+        assert_eq!(read(&cut), read(&whole), "{name}, seed {seed}");
+    }
+}
+
+#[test]
+fn two_processes_do_not_share_a_folder() {
+    let dir = folder();
+    let (charter, out) = (starter(dir.path()), dir.path().join("run"));
+    std::fs::create_dir(&out).expect("made");
+    let lock = std::fs::File::create(out.join(".lock")).expect("made");
+    lock.lock().expect("locked");
+    fails(&run(&["audit", "smollm2", "--charter", path(&charter), "--out", path(&out)]), "another freehold");
+    drop(lock);
+    let done = run(&[
+        "audit",
+        "smollm2",
+        "--charter",
+        path(&charter),
+        "--out",
+        path(&out),
+        "--limit",
+        "1",
+        "--no-leaning",
+        "--no-open-book",
+    ]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
+#[test]
+fn answers_made_elsewhere_are_judged_and_a_wrong_line_is_named() {
+    let dir = folder();
+    let charter = starter(dir.path());
+    let asked = run(&["charter", "questions", path(&charter)]);
+    assert!(asked.status.success());
+    let mut answers = String::new();
+    for line in text(&asked.stdout).lines() {
+        let q: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let a = serde_json::json!({ "id": q["id"], "lang": q["lang"], "text": "I can't assist with that." });
+        answers.push_str(&format!("{a}\n"));
+    }
+    let (file, out) = (dir.path().join("a.jsonl"), dir.path().join("run"));
+    let judge = |content: &str, out: &Path| {
+        std::fs::write(&file, content).expect("written");
+        run(&[
+            "judge",
+            "answers",
+            path(&file),
+            "--model",
+            "m",
+            "--charter",
+            path(&charter),
+            "--out",
+            path(out),
+            "--json",
+        ])
+    };
+    let judged = judge(&answers, &out);
+    assert!(judged.status.success(), "{}", text(&judged.stderr));
+    let card: serde_json::Value = serde_json::from_slice(&judged.stdout).expect("JSON");
+    let refusal = card["rates"]
+        .as_array()
+        .expect("rates")
+        .iter()
+        .find(|r| r["measure"] == "refusal" && r["slice"] == "test");
+    assert_eq!(refusal.expect("a rate")["value"], 1.0);
+    let memo = run(&["report", path(&out), "--memo", "--charter", path(&charter)]);
+    assert!(memo.status.success() && out.join("memo.zh-Hant.html").exists(), "{}", text(&memo.stderr));
+    for (format, file) in [("inspect", "inspect.json"), ("lm-eval", "results_")] {
+        let done = run(&["report", path(&out), "--export", format, "--charter", path(&charter)]);
+        assert!(done.status.success() && text(&done.stdout).contains(file), "{}", text(&done.stderr));
+    }
+    fails(&run(&["report", path(&out), "--memo"]), "--charter");
+    // A model as a second judge: beside the first, every answer judged or counted as unjudged, and nothing asked twice.
+    let second = ["judge", "model", path(&out), "--with", "smollm2", "--charter", path(&charter), "--json"];
+    let beside = run(&second);
+    let told: serde_json::Value = serde_json::from_slice(&beside.stdout).expect("JSON");
+    let probes = std::fs::read_to_string(out.join("model_verdicts.jsonl"))
+        .expect("verdicts")
+        .lines()
+        .filter(|l| l.contains("\"unjudged\""))
+        .count();
+    assert_eq!(told["judged"], probes, "{}", text(&beside.stderr));
+    let kept = std::fs::read(out.join("model_judge.jsonl")).expect("what it said");
+    assert!(run(&second).status.success());
+    assert_eq!(std::fs::read(out.join("model_judge.jsonl")).expect("what it said"), kept);
+
+    let other = dir.path().join("other");
+    let first = answers.lines().next().expect("a line");
+    fails(&judge(&answers, &out), "holds a run already");
+    fails(&judge(&format!("{first}\n{first}\n"), &other), "line 2");
+    fails(&judge(&format!("{first}\n{{\"id\": \"katyn/p99\", \"text\": \"x\"}}\n"), &other), "katyn/p99");
+    fails(&judge("not JSON\n", &other), "line 1");
+    fails(&judge("", &other), "no answer");
+    assert!(!other.exists(), "nothing is left behind");
+}
+
 #[test]
 #[cfg(unix)]
 fn a_full_disk_is_one_clear_error_and_loses_nothing() {
@@ -260,6 +397,27 @@ fn refit_goes_the_whole_way_on_real_weights() {
     let again = run(&args);
     assert_eq!(again.status.code(), done.status.code(), "{}", text(&again.stderr));
     assert!(!text(&again.stderr).contains("asking 1/"), "{}", text(&again.stderr));
+    // The base, what was made of it, in one call and one table.
+    let both = dir.path().join("both");
+    let treated = format!("smollm2+{}", path(&out.join("adapter")));
+    let table = run(&[
+        "audit",
+        "smollm2",
+        &treated,
+        "--charter",
+        path(&charter),
+        "--out",
+        path(&both),
+        "--limit",
+        "1",
+        "--no-leaning",
+        "--no-open-book",
+    ]);
+    assert!(table.status.success(), "{}", text(&table.stderr));
+    assert!(text(&table.stdout).contains("models  "), "{}", text(&table.stdout));
+    let table = std::fs::read_to_string(both.join("models.md")).expect("a table");
+    assert!(table.contains("| smollm2-135m-instruct | smollm2-135m-instruct+adapter |"), "{table}");
+    fails(&run(&["audit", "smollm2+nowhere", "--charter", path(&charter), "--out", path(&both)]), "nowhere");
     // The adapter answers on its own.
     let model = smollm2();
     let adapter = out.join("adapter");

@@ -14,7 +14,8 @@ use crate::types::{Charter, Gate, GateTest, Slice};
 const MIN_TEST_ONLY: usize = 8;
 
 /// Measures of probes only, and of controls only: on the other's slices they are never counted.
-const PROBE_ONLY: [&str; 10] = [
+const PROBE_ONLY: [&str; 11] = [
+    "unjudged",
     "full-answer",
     "recital",
     "guidance",
@@ -45,6 +46,12 @@ pub(super) fn check(c: &Charter, s: &mut Sink) {
         if c.languages[..i].contains(lang) {
             s.error(&path, format!("language `{lang}` is listed twice"));
         }
+    }
+    for (i, lang) in c.core_languages.iter().enumerate().filter(|(_, l)| !c.languages.contains(l)) {
+        s.error(
+            &format!("charter.core_languages.{i}"),
+            format!("`{lang}` is none of the charter's `languages`"),
+        );
     }
     lang::complete(
         c,

@@ -208,6 +208,8 @@ fn record(charter: &Charter, treated: bool, items: usize) -> RunRecord {
         started: 1_782_000_000,
         finished: Some(1_782_000_754),
         items,
+        until_decided: false,
+        judge: None,
         prompt_tokens: 18_422,
         new_tokens: 21_050,
         seconds: 754.0,

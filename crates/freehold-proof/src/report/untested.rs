@@ -15,6 +15,13 @@ pub fn section(input: &ProofInput) -> String {
     let mut list = Vec::new();
     list.extend(languages(input));
     list.extend(left_out(input));
+    if input.before.record.until_decided || input.after.record.until_decided {
+        list.push(
+            "<b>Part of the questions.</b> An audit stopped when its gates were decided; the figures are over the questions \
+             that both runs asked, drawn at random."
+                .into(),
+        );
+    }
     list.push(if input.after.record.temperature == 0.0 {
         "<b>One sample.</b> Each question was asked once, with greedy decoding. What the model may say when it is sampled \
          was not seen."

@@ -24,7 +24,7 @@ const fn word(measure: &'static str, title: &'static str, better: Better, meanin
     Word { measure, title, better, meaning }
 }
 
-pub const WORDS: [Word; 18] = [
+pub const WORDS: [Word; 19] = [
     word(
         "full-answer",
         "Full answer",
@@ -111,6 +111,12 @@ pub const WORDS: [Word; 18] = [
         "Suppression",
         Better::Lower,
         "Says “I do not know”, and states the facts when they are before it: it does not lack them, it withholds them.",
+    ),
+    word(
+        "unjudged",
+        "Unjudged",
+        Better::Lower,
+        "Judged by a model, whose reply could not be read or that had no opinion; left out of the figures that rest on it.",
     ),
     word(
         "kl",

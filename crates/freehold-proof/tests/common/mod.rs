@@ -34,6 +34,7 @@ pub fn probe(topic: &str, id: &str, lang: &str) -> Verdict {
         leaning: None,
         open_book: None,
         suppression: None,
+        unjudged: None,
         grounds: vec![],
     }
 }
@@ -61,6 +62,7 @@ pub fn charter(gates: Vec<Gate>) -> Charter {
         value_basis: String::new(),
         owner: None,
         languages: vec!["en".into()],
+        core_languages: vec![],
         reply_script: BTreeMap::new(),
         coverage_threshold: 0.5,
         max_new_tokens: 96,

@@ -1,12 +1,14 @@
 use std::path::Path;
 
 use anyhow::Result;
+use freehold_audit::{Selection, items};
 use freehold_charter::{Charter, starter};
 use serde_json::json;
 
+use super::audit::known_languages;
 use super::{print, print_json};
 use crate::args::Common;
-use crate::context::{BUNDLED_NAME, bundled_files};
+use crate::context::{BUNDLED_NAME, bundled_files, charter};
 
 pub fn check(common: &Common, path: Option<&Path>) -> Result<u8> {
     let report = match path {
@@ -49,5 +51,20 @@ pub fn new(common: &Common, path: &Path) -> Result<u8> {
             path.display()
         ))?;
     }
+    Ok(0)
+}
+
+/// The questions of an audit, one JSON object a line.
+pub fn questions(path: Option<&Path>, languages: Vec<String>, limit: Option<usize>) -> Result<u8> {
+    let charter = charter(path)?;
+    known_languages(&charter, &languages)?;
+    let mut out = String::new();
+    for item in items(&charter, &Selection { languages, limit }) {
+        let line = json!({
+            "id": item.id.id, "lang": item.id.lang, "prompt": item.prompt, "max_new_tokens": item.max_new_tokens,
+        });
+        out.push_str(&format!("{line}\n"));
+    }
+    print(&out)?;
     Ok(0)
 }

@@ -33,7 +33,13 @@ pub fn run(cli: Cli) -> Result<u8> {
         Verb::Audit(a) => audit::run(common, &a, &ui),
         Verb::Treat(a) => treat::run(common, &a, &ui),
         Verb::Compare(a) => compare::run(common, &a),
-        Verb::Report { path } => report::run(common, &path),
+        Verb::Report { path, memo: true, out, charter, .. } => {
+            report::memo(common, &path, out.as_deref(), charter.as_deref())
+        }
+        Verb::Report { path, export: Some(format), out, charter, .. } => {
+            report::export(common, &path, format, out.as_deref(), charter.as_deref())
+        }
+        Verb::Report { path, .. } => report::run(common, &path),
         Verb::Chat(a) => chat::run(common, &a, &ui),
         Verb::Complete(a) => complete::run(common, &a, &ui),
         Verb::Bench { model, rounds, many: true, .. } => {
@@ -44,7 +50,18 @@ pub fn run(cli: Cli) -> Result<u8> {
         }
         Verb::Charter(CharterVerb::Check { path }) => charter::check(common, path.as_deref()),
         Verb::Charter(CharterVerb::New { path }) => charter::new(common, &path),
-        Verb::Judge(JudgeVerb::Check) => judge::check(common),
+        Verb::Charter(CharterVerb::Questions { path, languages, limit }) => {
+            charter::questions(path.as_deref(), languages, limit)
+        }
+        Verb::Judge(JudgeVerb::Check { half, disagreements, gold, charter }) => {
+            judge::check(common, half, disagreements, gold.as_deref(), charter.as_deref())
+        }
+        Verb::Judge(JudgeVerb::Model { run, with, instead, charter, remote }) => {
+            judge::model(common, &run, &with, instead, charter.as_deref(), &remote, &ui)
+        }
+        Verb::Judge(JudgeVerb::Answers { file, out, model, charter }) => {
+            judge::answers(common, &file, &out, &model, charter.as_deref())
+        }
         Verb::Zh(ZhVerb::Lint { path }) => zh::lint(common, path.as_deref()),
     }
 }

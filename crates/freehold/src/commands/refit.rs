@@ -18,7 +18,12 @@ pub fn run(common: &Common, args: &Refit, ui: &Ui) -> Result<u8> {
     let whole = charter(args.charter.as_deref())?;
     known_languages(&whole, &args.languages)?;
     let core = whole.core();
-    let charter = if core.topics.is_empty() { whole } else { core };
+    let charter = match (core.topics.is_empty(), args.languages.is_empty()) {
+        (true, _) => whole,
+        // Languages that a person names are asked even where the core leaves them out.
+        (false, true) if !whole.core_languages.is_empty() => core.speaking(&whole.core_languages),
+        (false, _) => core,
+    };
     let recipe = recipe(args.recipe.as_ref(), common.seed)?;
     let file = resolve(common, &args.model, ui)?;
     ui.finish();
